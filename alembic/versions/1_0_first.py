@@ -1,0 +1,180 @@
+"""The first schema: jobs, attempts, schedules, queues, workers, audit.
+
+Revision: 1_0, after nothing.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from scheduler_app.store.types import Instant, identifier
+
+revision = "1_0"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def _partial(name: str, columns: list[str], where: str, *, unique: bool = False) -> None:
+    condition = sa.text(where)
+    op.create_index(name, "scheduler_jobs", columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "scheduler_attempts",
+        sa.Column("job_id", identifier(64), nullable=False),
+        sa.Column("claim_seq", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("outcome", identifier(16), nullable=False),
+        sa.Column("worker_id", identifier(64)),
+        sa.Column("started_at", Instant),
+        sa.Column("finished_at", Instant, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("traceback", sa.Text),
+        sa.Column("superseded", sa.Text),
+        sa.PrimaryKeyConstraint("job_id", "claim_seq"),
+    )
+    op.create_table(
+        "scheduler_audit",
+        sa.Column("id", identifier(64), nullable=False),
+        sa.Column("at", Instant, nullable=False),
+        sa.Column("actor", sa.Text),
+        sa.Column("source", sa.Text),
+        sa.Column("action", identifier(), nullable=False),
+        sa.Column("target", sa.Text),
+        sa.Column("before", sa.Text),
+        sa.Column("after", sa.Text),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("scheduler_audit_at", "scheduler_audit", ["at", "id"])
+    op.create_table(
+        "scheduler_jobs",
+        sa.Column("id", identifier(64), nullable=False),
+        sa.Column("task", identifier(), nullable=False),
+        sa.Column("payload", sa.Text, nullable=False),
+        sa.Column("signature", identifier(), nullable=False),
+        sa.Column("queue", identifier(), nullable=False),
+        sa.Column("priority", sa.SmallInteger, nullable=False),
+        sa.Column("state", identifier(16), nullable=False),
+        sa.Column("run_at", Instant, nullable=False),
+        sa.Column("key", identifier()),
+        sa.Column("live_key", identifier()),
+        sa.Column("schedule_uid", identifier(64)),
+        sa.Column("generation", sa.Integer),
+        sa.Column("fire_time", Instant),
+        sa.Column("attempt", sa.Integer, server_default="0", nullable=False),
+        sa.Column("max_attempts", sa.Integer, server_default="1", nullable=False),
+        sa.Column("retry", sa.Text),
+        sa.Column("crashes", sa.Integer, server_default="0", nullable=False),
+        sa.Column("at_most_once", sa.Boolean, server_default=sa.text("false"), nullable=False),
+        sa.Column("claim_seq", sa.BigInteger, server_default="0", nullable=False),
+        sa.Column("worker_id", identifier(64)),
+        sa.Column("cancel_requested_at", Instant),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("started_at", Instant),
+        sa.Column("finished_at", Instant),
+        sa.Column("outcome", identifier(16)),
+        sa.Column("result", sa.Text),
+        sa.Column("error", sa.Text),
+        sa.Column("progress", sa.Text),
+        sa.Column("tags", sa.Text),
+        sa.Column("origin", sa.Text),
+        sa.Column("parent_id", identifier(64)),
+        sa.Column("concurrency_key", identifier()),
+        sa.Column("max_lateness", sa.Float),
+        sa.Column("timeout", sa.Float),
+        sa.Column("version", sa.Integer, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    _partial("scheduler_jobs_due", ["queue", "priority", "run_at"], "state = 'scheduled'")
+    _partial("scheduler_jobs_due_crashed", ["queue", "priority", "run_at"], "state = 'scheduled' AND crashes > 0")
+    _partial(
+        "scheduler_jobs_fire", ["schedule_uid", "generation", "fire_time"], "schedule_uid IS NOT NULL", unique=True
+    )
+    _partial("scheduler_jobs_held", ["worker_id"], "state IN ('claimed', 'running')")
+    _partial(
+        "scheduler_jobs_live_fire",
+        ["schedule_uid"],
+        "schedule_uid IS NOT NULL AND state IN ('scheduled', 'paused', 'claimed', 'running')",
+    )
+    op.create_index("scheduler_jobs_live_key", "scheduler_jobs", ["live_key"], unique=True)
+    _partial(
+        "scheduler_jobs_rare", ["state", "id"], "state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined')"
+    )
+    op.create_table(
+        "scheduler_queues",
+        sa.Column("name", identifier(), nullable=False),
+        sa.Column("concurrency", sa.Integer),
+        sa.Column("paused_at", Instant),
+        sa.Column("paused_until", Instant),
+        sa.Column("pause_reason", sa.Text),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("version", sa.Integer, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "scheduler_schedules",
+        sa.Column("uid", identifier(64), nullable=False),
+        sa.Column("name", identifier(), nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("task", identifier(), nullable=False),
+        sa.Column("payload", sa.Text, nullable=False),
+        sa.Column("trigger", sa.Text, nullable=False),
+        sa.Column("signature", identifier(), nullable=False),
+        sa.Column("queue", identifier(), nullable=False),
+        sa.Column("priority", sa.SmallInteger, nullable=False),
+        sa.Column("next_run_time", Instant),
+        sa.Column("generation", sa.Integer, server_default="0", nullable=False),
+        sa.Column("misfire_grace_time", sa.Integer),
+        sa.Column("coalesce", sa.Boolean, server_default=sa.text("true"), nullable=False),
+        sa.Column("max_instances", sa.Integer, server_default="1", nullable=False),
+        sa.Column("max_attempts", sa.Integer, server_default="1", nullable=False),
+        sa.Column("at_most_once", sa.Boolean, server_default=sa.text("false"), nullable=False),
+        sa.Column("retry", sa.Text),
+        sa.Column("catch_up", identifier(16)),
+        sa.Column("overlap", identifier(16)),
+        sa.Column("declared", sa.Boolean, server_default=sa.text("false"), nullable=False),
+        sa.Column("orphaned_at", Instant),
+        sa.Column("definition", identifier(64)),
+        sa.Column("tags", sa.Text),
+        sa.Column("last_fire_time", Instant),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("version", sa.Integer, server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("uid"),
+    )
+    op.create_index("scheduler_schedules_name", "scheduler_schedules", ["name"], unique=True)
+    op.create_index("scheduler_schedules_next", "scheduler_schedules", ["next_run_time"])
+    op.create_table(
+        "scheduler_workers",
+        sa.Column("id", identifier(64), nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("boot_id", identifier(64)),
+        sa.Column("pid_namespace", identifier(64)),
+        sa.Column("pid_started", sa.BigInteger),
+        sa.Column("beat", sa.BigInteger, server_default="0", nullable=False),
+        sa.Column("state", identifier(16), nullable=False),
+        sa.Column("queues", sa.Text),
+        sa.Column("executors", sa.Text),
+        sa.Column("tasks", sa.Text),
+        sa.Column("key_ids", sa.Text),
+        sa.Column("started_at", Instant, nullable=False),
+        sa.Column("seen_at", Instant, nullable=False),
+        sa.Column("package_version", identifier(32)),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+
+def downgrade() -> None:
+    for table in (
+        "scheduler_workers",
+        "scheduler_schedules",
+        "scheduler_queues",
+        "scheduler_jobs",
+        "scheduler_audit",
+        "scheduler_attempts",
+    ):
+        op.drop_table(table)

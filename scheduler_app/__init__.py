@@ -1,0 +1,71 @@
+"""Deferred calls for Flask that survive: `schedule_after(3, send_mail, user.id)` in a view, and it runs, once, on time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .client import Actor, JobHandle, Verbs, current_client, using_with
+from .errors import SchedulerError
+from .executors import current_job
+from .extension import Scheduler
+from .extension.scheduler import make_task
+from .jobs import Job, JobState, Outcome
+from .retry import RetryPolicy
+from .store import include_name
+
+if TYPE_CHECKING:
+    from .service import create_app
+
+_verbs = Verbs(current_client)
+schedule_after = _verbs.schedule_after
+schedule_at = _verbs.schedule_at
+schedule_now = _verbs.schedule_now
+schedule_many = _verbs.schedule_many
+
+
+def using(**options: Any) -> Verbs:
+    """Return the scheduling verbs with options, apart from the function's own arguments.
+
+    `queue`, `priority` ("urgent", "high", "normal", "low"), `key` with `on_conflict` ("existing", "debounce",
+    "throttle", "raise"), `attempts` (runs in all, the first included), `tags`. Raises `OptionError`.
+    """
+    return using_with(current_client, **options)
+
+
+def task(function: Any = None, /, **options: Any) -> Any:
+    """Make a function a task: ``@task``, or ``@task(name=..., queue=..., attempts=..., delivery=..., aliases=...)``.
+
+    The function stays a plain function, and gets `schedule_after`, `schedule_at`, `schedule_now` and `using`. Its name
+    (default "module:function") is what is stored, so keep it, or keep the old one in `aliases`.
+    """
+    return make_task(current_client, function, options)
+
+
+__all__ = [
+    "Actor",
+    "Job",
+    "JobHandle",
+    "JobState",
+    "Outcome",
+    "RetryPolicy",
+    "Scheduler",
+    "SchedulerError",
+    "create_app",
+    "current_job",
+    "include_name",
+    "schedule_after",
+    "schedule_at",
+    "schedule_many",
+    "schedule_now",
+    "task",
+    "using",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the stand-alone service only where `flask --app scheduler_app` asks for it."""
+    if name == "create_app":
+        from .service import create_app
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

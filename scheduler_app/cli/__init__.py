@@ -1,0 +1,2 @@
+from flask.cli import AppGroup
+scheduler_commands=AppGroup("scheduler")

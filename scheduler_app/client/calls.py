@@ -1,0 +1,77 @@
+"""Turning a call (function, arguments, options, time) into a signed row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..errors import UnknownQueueError
+from ..jobs import Priority, new_id
+from ..payload import Signer, encode_call
+from ..store import NewJob
+from ..tasks import Delivery, Task, TaskRegistry
+from .options import Options
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Checks everything about a call where it enters, so that nothing unusable is ever stored."""
+
+    registry: TaskRegistry
+    signer: Callable[[], Signer]
+    queues: Collection[str] | None
+    max_payload_bytes: int
+
+    def task_of(self, function: Any) -> Task:
+        """Return the task of what was passed as the function. Raises `NotSchedulableError`."""
+        task = getattr(function, "scheduler_task", None)
+        return task if isinstance(task, Task) else self.registry.for_function(function)
+
+    def payload_of(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Return a call's arguments as JSON. Raises `ArgumentsError` and `PayloadError`."""
+        task.bind(args, kwargs)
+        return encode_call(
+            args, dict(kwargs), max_bytes=self.max_payload_bytes, allowed=self.registry.rule.allows
+        )
+
+    def queue_of(self, task: Task, options: Options) -> str:
+        """Return the queue of a call. Raises `UnknownQueueError` where queues are configured."""
+        queue = options.queue or task.queue or "default"
+        if self.queues is not None and queue not in self.queues and queue != "default":
+            raise UnknownQueueError(queue, {*self.queues, "default"})
+        return queue
+
+    def new_job(
+        self, task: Task, payload: str, options: Options, run_at: datetime, now: datetime
+    ) -> NewJob:
+        """Return the job to store, signed."""
+        job_id, queue = new_id(now), self.queue_of(task, options)
+        return NewJob(
+            id=job_id,
+            task=task.name,
+            payload=payload,
+            signature=self.signer().sign(job_id, task.name, queue, payload),
+            queue=queue,
+            priority=_first(options.priority, task.priority, int(Priority.NORMAL)),
+            run_at=run_at,
+            created_at=now,
+            key=options.key,
+            max_attempts=_first(options.attempts, task.attempts, 1),
+            at_most_once=task.delivery is Delivery.AT_MOST_ONCE,
+            tags=options.tags,
+        )
+
+    def signed_for(self, job: NewJob) -> Callable[[str], Mapping[str, Any]]:
+        """Return what gives a job's call to another row: the columns, signed for that row's id."""
+
+        def columns(job_id: str) -> Mapping[str, Any]:
+            signature = self.signer().sign(job_id, job.task, job.queue, job.payload)
+            return {"task": job.task, "payload": job.payload, "queue": job.queue, "signature": signature}
+
+        return columns
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,77 @@
+"""The current app's scheduler, as the doors (views, admin, command line) see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from flask import current_app, has_app_context
+
+from ..errors import NoAppContextError, NotRegisteredError
+from ..settings import Settings
+from .client import Client
+from .recurring import Recurring
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether this process can do its part; `reason` says what is wrong, for logs and people who may know."""
+
+    ready: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a name for the records, and a role: "viewer", "operator" or "admin"."""
+
+    name: str
+    role: str
+
+
+Authorize = Callable[[Any], Actor | None]
+
+
+class AppScheduler(Protocol):
+    """What `app.extensions["scheduler"]` is: everything of one app's scheduler."""
+
+    settings: Settings
+    client: Client
+    recurring: Recurring
+    authorize: Authorize | None
+    debug_token: str | None
+    """In debug without configured authentication: the token that was made, else None."""
+
+    def health(self) -> Health:
+        """Tell whether the store can be used and, where a loop runs in this process, whether it turns."""
+        ...
+
+    def run_worker(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        executors: Mapping[str, int] | None = None,
+        drain_seconds: float | None = None,
+        until: str | None = None,
+    ) -> int:
+        """Run a loop in this process until a signal ends it; return how many jobs it gave back.
+
+        `until` is None, "empty" (end when nothing is due or running) or "once" (run what is due now).
+        """
+        ...
+
+
+def current_scheduler() -> AppScheduler:
+    """Return the current app's scheduler. Raises `NoAppContextError` and `NotRegisteredError`."""
+    if not has_app_context():
+        raise NoAppContextError()
+    found = current_app.extensions.get("scheduler")
+    if found is None or not hasattr(found, "client"):
+        raise NotRegisteredError()
+    return cast(AppScheduler, found)
+
+
+def current_client() -> Client:
+    """Return the current app's client. Raises as `current_scheduler`."""
+    return current_scheduler().client

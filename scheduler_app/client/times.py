@@ -1,0 +1,59 @@
+"""From what a person says of time to an instant: seconds, timedeltas, datetimes."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from ..errors import DelayError, NaiveDatetimeError, TooFarError
+
+Delay = float | int | timedelta
+
+
+def seconds_of(delay: Any, most: float) -> float:
+    """Return a delay in seconds. Raises `DelayError` and `TooFarError`."""
+    if isinstance(delay, timedelta):
+        seconds = delay.total_seconds()
+    elif isinstance(delay, int | float) and not isinstance(delay, bool):
+        seconds = _number(delay)
+    else:
+        raise DelayError(delay, f"it is a {type(delay).__name__}, not a number")
+    if seconds < 0:
+        raise DelayError(delay, "it is negative")
+    if seconds > most:
+        raise TooFarError(most)
+    return seconds
+
+
+def _number(delay: float) -> float:
+    try:
+        seconds = float(delay)
+    except OverflowError:
+        seconds = math.inf
+    if math.isnan(seconds):
+        raise DelayError(delay, "it is not a number")
+    if math.isinf(seconds):
+        raise DelayError(delay, "it is not finite")
+    return seconds
+
+
+def instant_of(value: Any, zone: tzinfo | None, now: datetime, most: float) -> datetime:
+    """Return a datetime in UTC; a naive one is taken to be in `zone`.
+
+    Raises `NaiveDatetimeError` where there is no zone, `TooFarError`, and `DelayError` for what is
+    no datetime.
+    """
+    if not isinstance(value, datetime):
+        raise DelayError(value, f"it is a {type(value).__name__}, not a datetime")
+    if value.tzinfo is None:
+        if zone is None:
+            raise NaiveDatetimeError(value)
+        value = value.replace(tzinfo=zone)
+    try:
+        instant = value.astimezone(UTC)
+    except OverflowError:
+        raise TooFarError(most) from None
+    if (instant - now).total_seconds() > most:
+        raise TooFarError(most)
+    return max(instant, datetime(1970, 1, 1, tzinfo=UTC))

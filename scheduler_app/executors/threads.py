@@ -1,0 +1,98 @@
+"""The thread executor: a fixed number of daemon threads that share one inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from apscheduler.executors.base import run_job
+
+from ..store import Claim
+from .base import DurableExecutor
+
+
+class ThreadExecutor(DurableExecutor):
+    """Runs claims in up to `max_workers` threads of this process.
+
+    Threads start when they are first needed, and are daemons: one that hangs in user code does not
+    keep the process from ending. Under a stock APScheduler scheduler it runs stock jobs, as
+    APScheduler's own thread pool does.
+    """
+
+    def __init__(self, max_workers: int = 10) -> None:
+        super().__init__()
+        self.max_workers = int(max_workers)
+        self._inbox: SimpleQueue[Claim | Callable[[], None] | None] = SimpleQueue()
+        self._waiting: dict[str, Claim] = {}
+        self._running: dict[str, Claim] = {}
+        self._threads: list[Thread] = []
+
+    # Both dicts change by single operations, which are atomic; whoever pops a claim from `_waiting` owns it.
+
+    def submit(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            self._waiting[claim.id] = claim
+            self._inbox.put(claim)
+        self._start_threads(len(self._waiting) + len(self._running))
+
+    def free_slots(self) -> int:
+        return max(0, self.max_workers - len(self._waiting) - len(self._running))
+
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def running(self) -> list[Claim]:
+        return list(self._running.values())
+
+    def take_back(self, claimed_before: float | None = None) -> list[Claim]:
+        old = [c for c in list(self._waiting.values()) if claimed_before is None or c.claimed_at < claimed_before]
+        return [claim for claim in old if self._waiting.pop(claim.id, None) is claim]
+
+    def shutdown(self, wait: bool = True) -> None:
+        """End the threads that are idle; one that still runs a job ends after it. Waits for them if asked to."""
+        for _ in self._threads:
+            self._inbox.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+        self._threads = []
+
+    def _start_threads(self, wanted: int) -> None:
+        while len(self._threads) < min(wanted, self.max_workers):
+            name = f"scheduler-{self.alias}-{len(self._threads) + 1}"
+            thread = Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            if isinstance(item, Claim):
+                self._carry(item)
+            else:
+                item()
+
+    def _carry(self, claim: Claim) -> None:
+        self._running[claim.id] = claim
+        if self._waiting.pop(claim.id, None) is not claim:
+            self._running.pop(claim.id, None)
+            return
+        result = self._run(claim)
+        self._running.pop(claim.id, None)
+        self._report(self.alias, claim, result)
+
+    def _do_submit_job(self, aps_job: Any, run_times: Sequence[datetime]) -> None:
+        """Run a stock job of a stock scheduler."""
+        self._inbox.put(partial(self._carry_stock, aps_job, run_times))
+        self._start_threads(self.max_workers)
+
+    def _carry_stock(self, aps_job: Any, run_times: Sequence[datetime]) -> None:
+        try:
+            events = run_job(aps_job, aps_job._jobstore_alias, run_times, self._logger.name)
+        except BaseException as error:
+            self._run_job_error(aps_job.id, error, error.__traceback__)
+        else:
+            self._run_job_success(aps_job.id, events)

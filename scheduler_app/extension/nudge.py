@@ -1,0 +1,60 @@
+"""Telling loops of new work: this process's by an event, other processes' by a notification, at most 20 a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock, Timer
+
+from .. import signals
+from ..clock import monotonic
+from ..errors import SchedulerError
+from ..loop import DurableScheduler
+from ..store import Store
+
+APART_SECONDS = 0.05
+
+
+class Nudge:
+    """Called with how soon new work is due, after its commit. A hint only: every loop polls anyway."""
+
+    def __init__(self, store: Store, poll_seconds: float, loop: Callable[[], DurableScheduler | None]) -> None:
+        self._store, self._poll_seconds, self._loop = store, poll_seconds, loop
+        self._lock = Lock()
+        self._last = float("-inf")
+        self._later: Timer | None = None
+
+    def __call__(self, seconds: float) -> None:
+        """Wake this process's loop if that is earlier than what it waits for; tell others if it is due soon."""
+        loop = self._loop()
+        if loop is not None and loop.running:
+            loop.wake_for(seconds)
+            if loop.has_room():
+                return
+        if self._store.dialect.notifies and seconds <= self._poll_seconds:
+            self._notify_soon()
+
+    def _notify_soon(self) -> None:
+        with self._lock:
+            wait = self._last + APART_SECONDS - monotonic()
+            if wait > 0:
+                self._put_off(wait)
+                return
+            self._last = monotonic()
+        self._notify()
+
+    def _put_off(self, wait: float) -> None:
+        if self._later is None or not self._later.is_alive():
+            self._later = Timer(wait, self._notify_late)
+            self._later.daemon = True
+            self._later.start()
+
+    def _notify_late(self) -> None:
+        with self._lock:
+            self._last = monotonic()
+        self._notify()
+
+    def _notify(self) -> None:
+        try:
+            self._store.notify()
+        except (SchedulerError, *self._store.errors) as error:  # the work is stored; other processes poll for it
+            signals.scheduler_failed.send(self, error=error, retry_seconds=self._poll_seconds)

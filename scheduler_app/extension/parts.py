@@ -1,0 +1,185 @@
+"""The parts of one app's scheduler, put together from its settings: the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
+from typing import Any
+
+from flask import Flask
+
+from ..client import Authorize, Calls, Client, Declaration, Health, Limits, Recurring
+from ..errors import SchedulerError
+from ..executors import DurableExecutor, Runner, ThreadExecutor
+from ..loop import DurableScheduler, Pace, Worker
+from ..payload import Signer
+from ..settings import DEFAULT_NAME, Settings
+from ..store import Store
+from ..store.sqlite import may_lose_writes
+from ..tasks import ModuleRule, TaskRegistry
+from .keys import make_signer
+from .nudge import Nudge
+
+_EXECUTORS: Mapping[str, Callable[[int], DurableExecutor]] = {"threads": ThreadExecutor}
+
+
+class Parts:
+    """Everything of one app's scheduler. Opens no connection and starts no thread until it is used."""
+
+    def __init__(self, app: Flask, settings: Settings, declarations: Sequence[Declaration]) -> None:
+        self._app = app
+        self.settings = settings
+        self._declarations = declarations
+        self.authorize: Authorize | None = None
+        self.debug_token: str | None = None
+        self.registry = TaskRegistry(ModuleRule(settings.task_modules))
+        self.store = Store(
+            settings.database_url,
+            auto_upgrade=settings.upgrades_itself,
+            journal=_journal(settings),
+            connect_timeout=settings.connect_timeout_seconds,
+        )
+        self._signer: Signer | None = None
+        self._aps: DurableScheduler | None = None
+        self._lock = Lock()
+        queues = None if settings.queues is None else frozenset(settings.queues)
+        calls = Calls(self.registry, self.signer, queues, settings.max_payload_bytes)
+        self.nudge = Nudge(self.store, settings.poll_seconds, lambda: self._aps)
+        self.client = Client(self.store, calls, _limits(settings), self.nudge)
+        self.recurring = Recurring(self.store, calls, settings.timezone)
+
+    def signer(self) -> Signer:
+        """Return the signer, made (with its key file, perhaps) at its first use."""
+        if self._signer is None:
+            with self._lock:
+                if self._signer is None:
+                    self._signer = make_signer(self.settings)
+        return self._signer
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    @property
+    def aps(self) -> DurableScheduler:
+        """The `BackgroundScheduler` of this app in this process; made at its first use, started elsewhere."""
+        if self._aps is None:
+            signer = self.signer()
+            with self._lock:
+                if self._aps is None:
+                    self._aps = self._make_scheduler(signer)
+        return self._aps
+
+    @property
+    def running(self) -> bool:
+        """Whether a loop runs in this process."""
+        return self._aps is not None and self._aps.running
+
+    def narrow(self, queues: Sequence[str] | None, executors: Mapping[str, int] | None, drain: float | None) -> None:
+        """Make the scheduler serve some queues only, with other sizes of its executors. Before its start."""
+        with self._lock:
+            self._aps = self._make_scheduler(self.signer(), queues, executors, drain)
+
+    def _make_scheduler(
+        self,
+        signer: Signer,
+        queues: Sequence[str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+        drain: float | None = None,
+    ) -> DurableScheduler:
+        settings = self.settings
+        shape = {alias: (sizes or {}).get(alias, e.max_workers) for alias, e in settings.executors.items()}
+        worker = Worker(
+            settings.lease_seconds,
+            queues=None if queues is None else tuple(queues),
+            executors=shape,
+            key_ids=signer.key_ids,
+            package_version=package_version(),
+        )
+        return DurableScheduler(
+            self.store,
+            signer,
+            self.registry,
+            lambda may_start: self._make_runner(signer, may_start),
+            lambda: {alias: _EXECUTORS[e.type](shape[alias]) for alias, e in settings.executors.items()},
+            self.executor_of,
+            _pace(settings, drain),
+            worker,
+            timezone=settings.timezone,
+            max_payload_bytes=settings.max_payload_bytes,
+            on_ready=lambda: self.recurring.reconcile(self._declarations),
+        )
+
+    def _make_runner(self, signer: Signer, may_start: Callable[[], bool]) -> Runner:
+        return Runner(
+            self._app,
+            self.registry,
+            signer,
+            self.store.clock,
+            may_start,
+            self.settings.max_result_bytes,
+            self.settings.max_error_chars,
+        )
+
+    def executor_of(self, queue: str) -> str:
+        """Return the executor of a queue: as configured, else the one of its name, else the default."""
+        configured = (self.settings.queues or {}).get(queue)
+        if configured is not None:
+            return configured.executor
+        return queue if queue in self.settings.executors else DEFAULT_NAME
+
+    # -- health and the end ------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Tell whether the store can be used and, where a loop runs in this process, whether it turns."""
+        try:
+            self.store.probe()
+        except SchedulerError as error:
+            return Health(False, str(error))
+        if self._aps is not None and self._aps.running and not self._aps.is_healthy():
+            return Health(False, "the loop of this process has not turned for a while")
+        return Health(True)
+
+    def run_worker(self, **options: Any) -> int:
+        """Run a loop in this process until a signal ends it; see `AppScheduler.run_worker`."""
+        from .worker import run_worker
+
+        return run_worker(self, **options)
+
+    def forget_parent(self) -> None:
+        """In a forked child: drop the parent's loop, of which only a lifeless copy is here."""
+        self._aps = None
+        self._lock = Lock()
+
+
+def _limits(settings: Settings) -> Limits:
+    zone = settings.timezone if settings.timezone_configured else None
+    return Limits(settings.max_delay_seconds, settings.max_batch, settings.max_page, zone)
+
+
+def _pace(settings: Settings, drain: float | None) -> Pace:
+    return Pace(
+        poll_seconds=settings.poll_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds if drain is None else drain,
+        not_started_seconds=settings.not_started_seconds,
+        unserved_seconds=settings.unserved_seconds,
+        max_crashes=settings.max_crashes,
+    )
+
+
+def _journal(settings: Settings) -> str:
+    """Return SQLite's journal mode: as set; else WAL, but not in a file that the app itself writes, on versions
+    where connections that write and checkpoint at once can lose writes and no election can bind the app's."""
+    if settings.sqlite_journal is not None:
+        return settings.sqlite_journal
+    shared = settings.database_url_source == "flask-sqlalchemy"
+    return "delete" if shared and may_lose_writes() else "wal"
+
+
+def package_version() -> str:
+    """Return this package's version, or "" where it runs uninstalled."""
+    try:
+        return version("scheduler-app")
+    except PackageNotFoundError:
+        return ""

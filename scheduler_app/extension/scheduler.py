@@ -1,0 +1,255 @@
+"""`Scheduler`: the one object that an app makes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, tzinfo
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Flask, current_app, has_app_context
+
+from .. import logs
+from ..admin import admin_blueprint
+from ..cli import scheduler_commands
+from ..client import (
+    Actor,
+    Client,
+    Declaration,
+    JobHandle,
+    TaskFunction,
+    Verbs,
+    make_options,
+    using_with,
+)
+from ..client.client import Call
+from ..client.times import Delay
+from ..clock import host_now
+from ..errors import AlreadyRegisteredError, NoAppContextError, NotRegisteredError
+from ..loop import DurableScheduler
+from ..schedules import cron_trigger
+from ..settings import read_settings
+from ..tasks import declare
+from .parts import Parts
+from .starting import Starting
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DEBUG_TOKEN = "SCHEDULER_DEBUG_TOKEN"
+"""The environment variable by which a reloader's children keep the token that their parent made."""
+
+
+class Scheduler:
+    """Deferred execution for a Flask app: ``Scheduler(app)``, or ``Scheduler()`` and ``init_app(app)``.
+
+    Holds no app: whichever app is current is meant, so one instance serves a factory and several apps.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        self._declarations: list[Declaration] = []
+        self._authorize: Callable[[Any], Actor | None] | None = None
+        self._verbs = Verbs(lambda: self.client)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Give an app its scheduler: settings, the admin blueprint, `flask scheduler`. Connects nowhere yet.
+
+        Raises `ConfigurationError` with every problem of the settings, and `AlreadyRegisteredError`.
+        """
+        if "scheduler" in app.extensions:
+            raise AlreadyRegisteredError()
+        settings, notices = read_settings(
+            app.config,
+            app_name=app.import_name if app.import_name != "__main__" else app.name,
+            instance_path=app.instance_path,
+            debug=app.debug,
+            default_url=app.config.get("SQLALCHEMY_DATABASE_URI"),
+        )
+        parts = Parts(app, settings, self._declarations)
+        parts.authorize = self._authorize
+        app.extensions["scheduler"] = parts
+        self._apps.add(app)
+        logs.connect()
+        for notice in notices:
+            logging.getLogger("scheduler_app").warning(notice)
+        app.register_blueprint(admin_blueprint(settings.admin_url_prefix))
+        app.cli.add_command(scheduler_commands)
+        app.shell_context_processor(lambda: {"scheduler": self})
+        _tell_admin(app, parts)
+        parts.starting = Starting(app, parts)
+        parts.starting.arrange()
+
+    # -- scheduling --------------------------------------------------------------------------------
+
+    def schedule_after(self, seconds: Delay, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Run ``fn(*args, **kwargs)`` so many seconds from now. See `scheduler_app.schedule_after`."""
+        return self._verbs.schedule_after(seconds, fn, *args, **kwargs)
+
+    def schedule_at(self, when: datetime, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Run ``fn(*args, **kwargs)`` at an instant. See `scheduler_app.schedule_at`."""
+        return self._verbs.schedule_at(when, fn, *args, **kwargs)
+
+    def schedule_now(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Run ``fn(*args, **kwargs)`` as soon as a slot is free. See `scheduler_app.schedule_now`."""
+        return self._verbs.schedule_now(fn, *args, **kwargs)
+
+    def schedule_many(self, calls: Iterable[Call], /) -> list[JobHandle]:
+        """Store many calls in one transaction. See `scheduler_app.schedule_many`."""
+        return self._verbs.schedule_many(calls)
+
+    def using(self, **options: Any) -> Verbs:
+        """Return the scheduling verbs with options. See `scheduler_app.using`."""
+        return using_with(lambda: self.client, **options)
+
+    def task(self, function: Callable[P, R] | None = None, /, **options: Any) -> Any:
+        """Make a function a task, with its defaults. See `scheduler_app.task`."""
+        return make_task(lambda: self.client, function, options)
+
+    # -- recurring ---------------------------------------------------------------------------------
+
+    def cron(
+        self, expression: str, *, name: str | None = None, timezone: str | tzinfo | None = None, **options: Any
+    ) -> Callable[[R], R]:
+        """Declare that the function below runs by a crontab line (weekdays 0 and 7 are Sunday).
+
+        Declared schedules are reconciled at each start, by name: never duplicated, and never reset
+        while unchanged. Raises `CronError` for a malformed line.
+        """
+        cron_trigger(expression, UTC)
+
+        def declare_it(function: R) -> R:
+            self._declare(function, options, cron=expression, timezone=timezone, name=name)
+            return function
+
+        return declare_it
+
+    def every(
+        self,
+        *,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        name: str | None = None,
+        **options: Any,
+    ) -> Callable[[R], R]:
+        """Declare that the function below runs each time an interval has passed. See `cron`."""
+        every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        Declaration(None, every=every).trigger(UTC, host_now())
+
+        def declare_it(function: R) -> R:
+            self._declare(function, options, every=every, name=name)
+            return function
+
+        return declare_it
+
+    def schedule_cron(
+        self,
+        expression: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        name: str | None = None,
+        timezone: str | tzinfo | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> str:
+        """Store a schedule by a crontab line, or change the one of this name (default: the task's); return its name."""
+        made = make_options(**options)
+        declaration = Declaration(fn, expression, None, timezone, name, args, kwargs, made)
+        return self._parts().recurring.upsert(declaration)
+
+    def schedule_every(
+        self,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        name: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> str:
+        """Store a schedule by an interval, or change the one of this name (default: the task's); return its name."""
+        every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        made = make_options(**options)
+        return self._parts().recurring.upsert(Declaration(fn, None, every, None, name, args, kwargs, made))
+
+    def _declare(self, function: Any, options: dict[str, Any], **when: Any) -> None:
+        self._declarations.append(Declaration(function, options=make_options(**options), **when))
+
+    # -- the parts ---------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Client:
+        """Every verb: get, list, cancel, reschedule, explain, stats, workers, schedules ..."""
+        return self._parts().client
+
+    @property
+    def aps(self) -> DurableScheduler:
+        """The `BackgroundScheduler`: `add_job`, `add_listener` and the rest work as in APScheduler."""
+        return self._parts().aps
+
+    def authorize(self, function: Callable[[Any], Actor | None]) -> Callable[[Any], Actor | None]:
+        """Decide who may use the admin: ``request -> Actor(name, role) | None``. A decorator."""
+        self._authorize = function
+        for app in self._apps:
+            app.extensions["scheduler"].authorize = function
+        return function
+
+    def start(self) -> None:
+        """Run jobs in this process from now on. Rarely needed; harmless where it runs already."""
+        self._parts().starting.start()
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Stop running jobs in this process: claim no more, wait for what runs (`wait`), give back the rest.
+
+        Harmless where nothing runs.
+        """
+        parts = self._parts()
+        if parts.running:
+            parts.aps.shutdown(wait=wait)
+
+    def _parts(self) -> Parts:
+        """Return the current app's parts; outside an app context, those of the only app there is."""
+        if has_app_context():
+            found = current_app.extensions.get("scheduler")
+            if not isinstance(found, Parts):
+                raise NotRegisteredError()
+            return found
+        apps = list(self._apps)
+        if len(apps) != 1:
+            raise NoAppContextError()
+        found = apps[0].extensions["scheduler"]
+        assert isinstance(found, Parts)
+        return found
+
+
+def make_task(client: Callable[[], Client], function: Any, options: dict[str, Any]) -> Any:
+    """Return what `@task` and `@task(...)` make of a function."""
+
+    def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
+        return TaskFunction(client, function, declare(function, **options))
+
+    return decorate if function is None else decorate(function)
+
+
+def _tell_admin(app: Flask, parts: Parts) -> None:
+    """In debug without configured authentication: make a token, keep it over reloads, and say where it opens."""
+    settings = parts.settings
+    if settings.admin_token or settings.admin_tokens or parts.authorize is not None or not app.debug:
+        return
+    made = DEBUG_TOKEN not in os.environ
+    parts.debug_token = os.environ.setdefault(DEBUG_TOKEN, secrets.token_urlsafe(24))
+    if made:
+        path = f"{settings.admin_url_prefix}/api/v1/jobs"
+        logging.getLogger("scheduler_app").warning("The scheduler's admin is at %s?token=%s", path, parts.debug_token)

@@ -1,0 +1,310 @@
+"""`DurableScheduler`: APScheduler's `BackgroundScheduler` with our loop, store and executors in its place."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from threading import Event, Thread
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers import SchedulerNotRunningError
+from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
+
+from .. import faults, signals
+from ..clock import host_now, monotonic
+from ..executors import DurableExecutor, Runner
+from ..outcomes import Refusal, Result
+from ..payload import Signer
+from ..store import Claim, Connection, Store, change, give_back, workers
+from ..tasks import TaskRegistry
+from .claiming import Claiming
+from .events import Announcer
+from .fire import Firing
+from .flight import Flight
+from .heartbeat import Heartbeat
+from .jobstore import DurableJobStore
+from .pace import Pace
+from .rescuer import Rescuer
+from .turn import Turn, Turned
+from .unserved import UnservedJobs
+from .wakeups import Listening
+from .worker import Worker
+
+
+class DurableScheduler(BackgroundScheduler):
+    """Runs due jobs of one store in this process, together with any other process that does the same.
+
+    It is a `BackgroundScheduler`: `add_job`, listeners, `pause`, `shutdown` and the rest work as in
+    APScheduler. What differs is underneath: a turn claims in one transaction and writes ends in the
+    next, `misfire_grace_time` is None unless given, and no error ends the thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        registry: TaskRegistry,
+        make_runner: Callable[[Callable[[], bool]], Runner],
+        make_executors: Callable[[], Mapping[str, DurableExecutor]],
+        executor_of: Callable[[str], str],
+        pace: Pace,
+        worker: Worker,
+        *,
+        timezone: Any,
+        max_payload_bytes: int,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._signer, self._registry = store, signer, registry
+        self._make_runner, self._make_executors, self._executor_of = make_runner, make_executors, executor_of
+        self._pace, self.worker, self._on_ready = pace, worker, on_ready
+        self._max_payload_bytes = max_payload_bytes
+        self._waiting_until = float("inf")
+        self._ready = False
+        self._failures = 0
+        self._cancels_due = 0.0
+        self._idle = Event()
+        self.turned_at = float("-inf")
+        """When the last turn ended well, on the monotonic clock."""
+        super().__init__(timezone=timezone)
+
+    # -- APScheduler's hooks -----------------------------------------------------------------------
+
+    def _configure(self, config: dict[str, Any]) -> None:
+        """Keep our store, executors and defaults, whatever someone else's configuration says."""
+        config = {key: value for key, value in config.items() if key not in ("jobstores", "executors")}
+        defaults = {"misfire_grace_time": None, **config.get("job_defaults", {})}
+        super()._configure(config | {"job_defaults": defaults})
+        if config.get("job_defaults", {}).get("misfire_grace_time") is None:
+            self._job_defaults["misfire_grace_time"] = None
+        for alias, executor in self._make_executors().items():
+            self.add_executor(executor, alias)
+        self.add_jobstore(self._create_default_jobstore(), "default")
+
+    def _create_default_jobstore(self) -> DurableJobStore:
+        return DurableJobStore(
+            self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes
+        )
+
+    def start(self, paused: bool = False) -> None:
+        """Start the loop in this process. Needs no database yet: the loop waits for one, and says so."""
+        tentative, self._pending_jobs = self._pending_jobs, []
+        self._tentative: list[Any] = tentative
+        self._assemble()
+        super().start(paused=paused)
+        self._announcer.start()
+        self._heartbeat.start()
+        self._listening.start()
+
+    def _assemble(self) -> None:
+        """Make the parts of one run: they are new at each start, so that nothing of an earlier one lingers."""
+        self._ready = False
+        self.worker.be_reborn(host_now())
+        self._flight = Flight()
+        executors: dict[str, DurableExecutor] = self._executors
+        runner = self._make_runner(self.worker.may_start)
+        for executor in executors.values():
+            executor.bind(runner.run, self._report)
+        prefixes = frozenset(f"v1:{key}" for key in self.worker.key_ids)
+        self._unserved = UnservedJobs(self._store, self._registry, prefixes, self._pace.unserved_seconds)
+        self._claiming = Claiming(self._store, executors, self._executor_of, self._flight, self.worker.queues)
+        self._turn = Turn(
+            self._store, self._flight, self.worker, self._claiming, Firing(self._store, self._signer), executors,
+            poll_seconds=self._pace.poll_seconds, not_started_seconds=self._pace.not_started_seconds,
+        )  # fmt: skip
+        self._announcer = Announcer(self._dispatch_event, lambda: bool(self._listeners))
+        self._listening = Listening(self._store, self.wakeup)
+        self._heartbeat = Heartbeat(
+            self._store, self.worker, self._registry,
+            Rescuer(self._store, self._pace.lease_seconds, self._pace.max_crashes), self._unserved,
+            seconds=self._pace.heartbeat_seconds, on_beat=self._on_beat, on_reborn=self._on_reborn,
+            on_rescued=self.wakeup, watch=self._watch,
+        )  # fmt: skip
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _process_jobs(self) -> float | None:
+        """Do one turn and return the seconds to wait. Never raises: a failed turn is told, and tried again."""
+        self._waiting_until = float("-inf")
+        try:
+            wait = self._one_turn()
+            self._failures = 0
+        except Exception as error:  # whatever it was, the thread must live; the next turn tries again
+            self._failures += 1
+            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)
+            self._store.recheck()
+            signals.scheduler_failed.send(self, error=error, retry_seconds=wait)
+        self._waiting_until = monotonic() + wait
+        return wait
+
+    def _one_turn(self) -> float:
+        if not self.worker.registered:
+            return self._pace.poll_seconds  # the heartbeat registers first, and wakes us
+        if not self._ready:
+            self._get_ready()
+        self._turn.paused = self.state == STATE_PAUSED
+        self._claiming.unserved = self._unserved.current()
+        self._look_for_cancels()
+        wait, turned = self._turn.turn()
+        self.turned_at = monotonic()
+        self._note(turned)
+        return wait
+
+    def _get_ready(self) -> None:
+        """Do once per start what needs the database: add what was added before the start, and what the code declares."""
+        while self._tentative:
+            self._real_add_job(*self._tentative[0])
+            del self._tentative[0]
+        self._on_ready()
+        self._ready = True
+        signals.scheduler_started.send(
+            self, worker_id=self.worker.id, store=self._store.url, executors=dict(self.worker.executors)
+        )
+
+    def _note(self, turned: Turned) -> None:
+        for settlement in turned.settled:
+            if settlement.result.refusal is Refusal.UNSERVED:
+                self._unserved.note(settlement.claim.task, settlement.claim.signature)
+        if turned.settled or turned.fired or turned.claimed or turned.quarantined or turned.superseded:
+            self._announcer.tell(turned)
+
+    def _look_for_cancels(self) -> None:
+        """See, once per poll interval, which running jobs were asked to stop."""
+        if not self._flight.claims or monotonic() < self._cancels_due:
+            return
+        self._cancels_due = monotonic() + self._pace.poll_seconds
+        for job_id in self._store.read(lambda c: change.cancel_requested_of(c, self.worker.id)):
+            held = self._flight.claims.get(job_id)
+            if held is not None:
+                held.cancelled = True
+
+    def _report(self, alias: str, claim: Claim, result: Result) -> None:
+        self._flight.land(alias, claim, result)
+        self.wakeup()
+
+    def wakeup(self) -> None:
+        """Have the loop look again now. Harmless when it does not run."""
+        if self._event is not None and not self._event.is_set():
+            self._event.set()
+
+    def wake_for(self, run_at_in: float) -> None:
+        """Wake the loop if something due in so many seconds comes before what it waits for."""
+        if monotonic() + run_at_in < self._waiting_until:
+            self.wakeup()
+
+    def has_room(self) -> bool:
+        """Whether a job that is due now would start here at once."""
+        if self.state != STATE_RUNNING or not self._ready:
+            return False
+        return any(executor.free_slots() for executor in self._executors.values())
+
+    # -- keeping alive -----------------------------------------------------------------------------
+
+    def _on_beat(self) -> None:
+        self._turn.must_reconcile = True
+        self.wakeup()
+
+    def _on_reborn(self) -> None:
+        """Drop claims that have not started: they were taken from us. Those that run on are superseded when they end."""
+        for executor in self._executors.values():
+            executor.take_back()
+        self.wakeup()
+
+    def _watch(self) -> None:
+        """Start the loop's thread again if it died."""
+        thread = self._thread
+        if self.state != STATE_STOPPED and thread is not None and not thread.is_alive():
+            self._turn.must_reconcile = True
+            self._thread = Thread(target=self._main_loop, name="APScheduler", daemon=True)
+            self._thread.start()
+            signals.loop_restarted.send(self)
+
+    def is_healthy(self) -> bool:
+        """Whether the loop turned well within the last few poll intervals."""
+        recent = monotonic() - self.turned_at < 10 * self._pace.poll_seconds + self._pace.heartbeat_seconds
+        return self.state != STATE_STOPPED and recent and self._heartbeat.is_alive()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, exiting: bool = False) -> int:
+        """Stop claiming, give back what has not started, and wait for what runs (`wait`), up to the drain time.
+
+        What still runs then goes on and is settled when it ends, unless the process is `exiting`: then
+        it is given back, its attempt unspent. Nothing is lost either way. Returns how many jobs were
+        given back at the end.
+        """
+        if self.state == STATE_STOPPED:
+            raise SchedulerNotRunningError
+        self._turn.draining = True
+        self.wakeup()
+        if wait:
+            self._await_idle(monotonic() + self._pace.drain_seconds)
+        self._take_back_all()
+        rest = self._running()
+        if rest and not exiting:
+            Thread(target=self._finish_later, name="scheduler-drain", daemon=True).start()
+            return 0
+        return self._close()
+
+    def _take_back_all(self) -> None:
+        now = self._store.clock.reckon()
+        for alias, executor in self._executors.items():
+            for claim in executor.take_back():
+                self._flight.land(alias, claim, Result(now, now, refusal=Refusal.NOT_STARTED))
+
+    def _running(self) -> list[Claim]:
+        return [claim for executor in self._executors.values() for claim in executor.running()]
+
+    def serves(self, queue: str) -> bool:
+        """Whether jobs of a queue may run here."""
+        return self._ready and self._claiming.serves(queue)
+
+    def is_idle(self) -> bool:
+        """Whether the loop is ready, and holds no job and no end that is not written."""
+        return self._ready and self._is_idle()
+
+    def _is_idle(self) -> bool:
+        busy = any(executor.waiting() or executor.running() for executor in self._executors.values())
+        return not busy and not self._flight.claims and not self._flight.has_unwritten()
+
+    def _await_idle(self, deadline: float) -> None:
+        while not self._is_idle() and monotonic() < deadline and self.state != STATE_STOPPED:
+            self._idle.wait(0.02)
+            self.wakeup()
+
+    def _finish_later(self) -> None:
+        self._await_idle(float("inf"))
+        if self.state != STATE_STOPPED:
+            self._close()
+
+    def _close(self) -> int:
+        self._heartbeat.stop()
+        self._listening.stop()
+        super().shutdown(wait=False)
+        returned = self._sign_off()
+        self._announcer.stop()
+        signals.scheduler_stopped.send(self, worker_id=self.worker.id, returned=returned)
+        return returned
+
+    def _sign_off(self) -> int:
+        """Write the last ends, give the rest back, and remove this worker's row; leave it to rescue if that fails."""
+
+        def sign_off(connection: Connection) -> int:
+            held = workers.held_by(connection, self.worker.id)
+            back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held]
+            returned = give_back.give_back_if_held(connection, back, self._store.clock.reckon())
+            faults.reach("release-before-commit")
+            workers.remove(connection, self.worker.id)
+            return returned
+
+        if not self.worker.registered:
+            return 0
+        try:
+            if self._flight.has_unwritten():
+                self._turn.turn()
+            return self._store.write(sign_off)
+        except Exception as error:  # the process goes on to its end; another worker will find this one gone
+            signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
+            return 0
+        finally:
+            self.worker.registered = False

@@ -1,0 +1,298 @@
+"""One turn of the loop: settle, fire, claim, commit once, submit; then say how long to wait.
+
+On an error that is a row's fault, the three run in transactions of their own, halved down to the row, so that one bad
+row never delays its neighbours. Errors that are the database's are raised: the whole turn is tried again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from .. import faults, signals
+from ..clock import monotonic
+from ..errors import StoreError
+from ..executors import DurableExecutor
+from ..outcomes import Refusal, Result, decide
+from ..retry import RetryPolicy
+from ..store import (
+    Claim,
+    Connection,
+    Range,
+    Settlement,
+    Store,
+    change,
+    claim,
+    give_back,
+    reason,
+    schedules,
+    settle,
+    workers,
+)
+from .claiming import Claiming
+from .fire import BATCH, Fired, Firing
+from .flight import Finished, Flight
+from .worker import Worker
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Turned:
+    """What one turn did; told to listeners after its commit."""
+
+    settled: list[Settlement] = field(default_factory=list)
+    superseded: list[Settlement] = field(default_factory=list)
+    fired: list[Fired] = field(default_factory=list)
+    claimed: list[tuple[str, list[Claim]]] = field(default_factory=list)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _View:
+    """What a peek saw."""
+
+    now: datetime
+    ranges: list[Range]
+    next_fire: datetime | None
+
+
+class Turn:
+    """The loop's work. One thread calls it."""
+
+    def __init__(
+        self,
+        store: Store,
+        flight: Flight,
+        worker: Worker,
+        claiming: Claiming,
+        firing: Firing,
+        executors: Mapping[str, DurableExecutor],
+        *,
+        poll_seconds: float,
+        not_started_seconds: float,
+    ) -> None:
+        self._store, self._flight, self._worker = store, flight, worker
+        self._claiming, self._firing, self._executors = claiming, firing, executors
+        self._poll_seconds = poll_seconds
+        self._not_started_seconds = not_started_seconds
+        self.draining = False
+        """Whether to settle only: no new fires, no new claims."""
+        self.paused = False
+        self.must_reconcile = True
+        """Whether rows that this worker holds must be compared with memory first."""
+
+    def turn(self) -> tuple[float, Turned]:
+        """Do what is due; return the seconds until the next known instant, at most the poll interval."""
+        self._take_back_unstarted()
+        if self.must_reconcile:
+            self._release_unknown()
+        try:
+            turned, view = self._together()
+        except Exception as error:
+            self.must_reconcile = True  # a commit whose reply was lost may have claimed
+            if isinstance(error, StoreError) or self._store.may_pass(error):
+                raise
+            signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
+            turned, view = self._apart()
+        self._submit(turned)
+        return self._wait(view, turned), turned
+
+    # -- everything in one transaction -------------------------------------------------------------
+
+    def _together(self) -> tuple[Turned, _View]:
+        finished = self._flight.unwritten()
+        view = None if finished else self._store.read(self._peek)
+        if view is not None and not self._has_work(view):
+            return Turned(), view
+        turned = Turned()
+        with self._store.begin() as connection:
+            now = self._store.clock.now()
+            self._settle(connection, finished, now, turned)
+            view = self._peek(connection) if view is None else view
+            self._fire(connection, view, turned)
+            self._claim(connection, view, turned)
+            _reach(turned, "before-commit")
+        _reach(turned, "after-commit")
+        self._committed(finished, turned)
+        return turned, view
+
+    def _peek(self, connection: Connection) -> _View:
+        now = self._store.clock.now()
+        if self.draining or self.paused:
+            return _View(now, [], None)
+        return _View(now, claim.peek_ranges(connection, now), schedules.next_fire_time(connection))
+
+    def _has_work(self, view: _View) -> bool:
+        fires = view.next_fire is not None and view.next_fire <= view.now
+        return fires or (self._worker.may_start() and self._claiming.is_worth_it(view.ranges, view.now))
+
+    def _settle(self, connection: Connection, finished: Sequence[Finished], now: datetime, turned: Turned) -> None:
+        if not finished:
+            return
+        batch = [_settlement(f, now) for f in finished]
+        stale = settle.settle_if_held(connection, self._store.dialect, batch, self._worker.id, now)
+        turned.superseded = stale
+        turned.settled = [s for s in batch if s not in stale] if stale else batch
+
+    def _fire(self, connection: Connection, view: _View, turned: Turned) -> None:
+        if view.next_fire is not None and view.next_fire <= view.now:
+            turned.fired = self._firing.fire_due(connection, view.now)
+
+    def _claim(self, connection: Connection, view: _View, turned: Turned) -> None:
+        if self._worker.may_start() and view.ranges:
+            turned.claimed = self._claiming.claim_due(connection, view.ranges, self._worker.id, view.now)
+
+    def _committed(self, finished: Sequence[Finished], turned: Turned) -> None:
+        self._flight.written(finished)
+        for _alias, claims in turned.claimed:
+            self._flight.take_off(claims)
+
+    # -- each by itself ----------------------------------------------------------------------------
+
+    def _apart(self) -> tuple[Turned, _View]:
+        turned = Turned()
+        self._settle_halving(self._flight.unwritten(), turned)
+        view = self._store.read(self._peek)
+        self._fire_apart(view, turned)
+        self._claim_apart(view, turned)
+        return turned, view
+
+    def _settle_halving(self, finished: list[Finished], turned: Turned) -> None:
+        if not finished:
+            return
+        part = Turned()
+        try:
+            with self._store.begin() as connection:
+                self._settle(connection, finished, self._store.clock.now(), part)
+        except Exception as error:
+            self._raise_if_outage(error)
+            if len(finished) == 1:
+                self._settle_unstorable(finished[0], error)
+            else:
+                middle = len(finished) // 2
+                self._settle_halving(finished[:middle], turned)
+                self._settle_halving(finished[middle:], turned)
+            return
+        self._flight.written(finished)
+        turned.settled += part.settled
+        turned.superseded += part.superseded
+
+    def _settle_unstorable(self, finished: Finished, error: Exception) -> None:
+        settlement = _settlement(finished, self._store.clock.now())
+        self._store.write(lambda connection: settle.settle_unstorable(connection, settlement, reason(error)))
+        self._flight.written([finished])
+
+    def _fire_apart(self, view: _View, turned: Turned) -> None:
+        if view.next_fire is None or view.next_fire > view.now:
+            return
+        for uid in self._store.read(lambda c: schedules.due_uids(c, view.now, BATCH)):
+            self._pause_if_unreadable(uid)
+        for _ in range(BATCH):
+            fired = self._alone(lambda c: self._firing.fire_due(c, view.now, 1))
+            if not fired:
+                return
+            turned.fired += fired
+
+    def _pause_if_unreadable(self, uid: str) -> None:
+        def pause(connection: Connection) -> None:
+            if not schedules.is_readable(connection, uid):
+                schedules.pause_with_error(connection, uid, "its row cannot be read")
+
+        self._store.write(pause)
+
+    def _claim_apart(self, view: _View, turned: Turned) -> None:
+        due = [r for r in view.ranges if r.first <= view.now and self._claiming.serves(r.queue)]
+        for one in due:
+            turned.quarantined += self._quarantine_unreadable(one, view.now)
+        for one in due:
+            part = Turned()
+            self._alone(lambda c, one=one, part=part: self._claim(c, _View(view.now, [one], None), part))  # type: ignore[misc]
+            self._committed([], part)
+            turned.claimed += part.claimed
+
+    def _quarantine_unreadable(self, due: Range, now: datetime) -> list[tuple[str, str]]:
+        why = "its row cannot be read: it was changed by other means"
+
+        def put_aside(connection: Connection) -> list[tuple[str, str]]:
+            bad = [i for i in claim.due_ids(connection, due, now, 500) if not claim.is_readable(connection, i)]
+            return [(i, why) for i in bad if change.quarantine_if_scheduled(connection, i, why)]
+
+        return self._store.write(put_aside)
+
+    def _alone(self, work: Callable[[Connection], T]) -> T | None:
+        """Run one part in a transaction of its own; a row's fault ends only this part."""
+        try:
+            with self._store.begin() as connection:
+                return work(connection)
+        except Exception as error:
+            self._raise_if_outage(error)
+            signals.scheduler_failed.send(self, error=error, retry_seconds=self._poll_seconds)
+            return None
+
+    def _raise_if_outage(self, error: Exception) -> None:
+        if isinstance(error, StoreError) or self._store.may_pass(error):
+            raise error
+
+    # -- memory and rows ---------------------------------------------------------------------------
+
+    def _take_back_unstarted(self) -> None:
+        """Report claims that no slot took in time as not started; the settle gives them back."""
+        before = None if self.draining else monotonic() - self._not_started_seconds
+        for alias, executor in self._executors.items():
+            for one in executor.take_back(before):
+                now = self._store.clock.reckon()
+                self._flight.land(alias, one, Result(now, now, refusal=Refusal.NOT_STARTED))
+
+    def _release_unknown(self) -> None:
+        """Give back rows that this worker holds and its memory does not: a claim whose commit was unknown."""
+
+        def release(connection: Connection) -> int:
+            held = workers.held_by(connection, self._worker.id)
+            lost = [row for row in held if not self._knows(row.id, row.claim_seq)]
+            back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in lost]
+            return give_back.give_back_if_held(connection, back, self._store.clock.now())
+
+        if self._store.read(lambda c: [r for r in workers.held_by(c, self._worker.id) if not self._knows(r[0], r[1])]):
+            self._store.write(release)
+        self.must_reconcile = False
+
+    def _knows(self, job_id: str, fence: int) -> bool:
+        held = self._flight.claims.get(job_id)
+        return held is not None and held.fence == fence
+
+    def _submit(self, turned: Turned) -> None:
+        for alias, claims in turned.claimed:
+            faults.reach("submit")
+            self._executors[alias].submit(claims)
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    def _wait(self, view: _View, turned: Turned) -> float:
+        if self._flight.has_unwritten():
+            return 0.0
+        if turned.fired:
+            return 0.0
+        instants = [r.following for r in view.ranges if r.following is not None and self._claiming.serves(r.queue)]
+        if view.next_fire is not None:
+            instants.append(view.next_fire)
+        if not instants:
+            return self._poll_seconds
+        ahead = (min(instants) - self._store.clock.now()).total_seconds()
+        return min(max(ahead, 0.0), self._poll_seconds)
+
+
+def _settlement(finished: Finished, now: datetime) -> Settlement:
+    policy = RetryPolicy(attempts=finished.claim.max_attempts)
+    transition = decide(finished.claim.attempt, finished.result, policy, now, random.random)
+    return Settlement(finished.claim, finished.result, transition)
+
+
+def _reach(turned: Turned, when: str) -> None:
+    if turned.claimed:
+        faults.reach(f"claim-{when}")
+    if turned.settled:
+        faults.reach(f"settle-{when}")

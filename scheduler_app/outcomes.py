@@ -1,0 +1,101 @@
+"""What an attempt's end means for its job: decided here, purely; written by the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from .jobs import JobState, Outcome
+from .retry import RetryPolicy
+
+
+class Refusal(StrEnum):
+    """Why the runner did not call user code."""
+
+    MALFORMED = "malformed"
+    """The row is damaged or forged: nobody can run it."""
+
+    UNSERVED = "unserved"
+    """This process does not know the task or the signing key; another one may."""
+
+    NOT_STARTED = "not started"
+    """It did not start in time, or its worker must not start work now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one attempt ended, as the runner saw it. Exactly one of `outcome` and `refusal` is set."""
+
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome | None = None
+    refusal: Refusal | None = None
+    value: str | None = None
+    """What the function returned, encoded; None for nothing."""
+    error: str | None = None
+    traceback: str | None = None
+    exception: BaseException | None = None
+    returned: Any = None
+    """What the function returned, for listeners in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What becomes of the job: its next state and the columns that go with it."""
+
+    state: JobState
+    attempt: int
+    outcome: Outcome | None = None
+    run_at: datetime | None = None
+    """When it runs again; None leaves `run_at` as it is."""
+    error: str | None = None
+    released: bool = False
+    """Whether the claim is given back as if it had never been."""
+
+
+def decide(attempt: int, result: Result, policy: RetryPolicy, now: datetime, random: Callable[[], float]) -> Transition:
+    """Return what becomes of a job whose attempt ended with `result`.
+
+    `attempt` counts the attempts that ended in error before this one. Only an error or a timeout
+    spends an attempt.
+    """
+    if result.refusal is not None:
+        return _refused(attempt, result)
+    if result.outcome is Outcome.SUCCESS:
+        return Transition(JobState.SUCCEEDED, attempt, Outcome.SUCCESS)
+    if result.outcome is Outcome.CANCELLED:
+        return Transition(JobState.CANCELLED, attempt, Outcome.CANCELLED, error=result.error)
+    delay = policy.delay(attempt + 1, result.exception, random=random)
+    if delay is None:
+        return Transition(JobState.FAILED, attempt + 1, result.outcome, error=result.error)
+    return Transition(JobState.SCHEDULED, attempt + 1, result.outcome, now + delay, error=result.error)
+
+
+def _refused(attempt: int, result: Result) -> Transition:
+    if result.refusal is Refusal.MALFORMED:
+        return Transition(JobState.QUARANTINED, attempt, error=result.error)
+    return Transition(JobState.SCHEDULED, attempt, error=result.error, released=True)
+
+
+def decide_rescue(crashes: int, *, at_most_once: bool, cancel_requested: bool, max_crashes: int) -> Transition:
+    """Return what becomes of a job whose worker died; `crashes` counts this death.
+
+    A crash is not a failure: it spends no attempt.
+    """
+    if cancel_requested:
+        return Transition(JobState.CANCELLED, 0, Outcome.CANCELLED, error="cancelled; its worker died meanwhile")
+    if at_most_once:
+        return Transition(
+            JobState.FAILED, 0, Outcome.ABANDONED, error="its worker died, and its task runs at most once"
+        )
+    if crashes >= max_crashes:
+        return Transition(JobState.FAILED, 0, Outcome.ABANDONED, error=f"its worker died {crashes} times while it ran")
+    return Transition(JobState.SCHEDULED, 0, Outcome.ABANDONED)
+
+
+def is_unserved_for_good(due_since: datetime, now: datetime, patience: timedelta, *, served: bool) -> bool:
+    """Whether a job that is unknown here has waited long enough, with no live worker to serve it."""
+    return not served and now - due_since >= patience

@@ -1,0 +1,23 @@
+"""Arguments and results as signed JSON: what can be carried, what is refused and why, what is believed.
+
+Data never becomes code here. A value that JSON knows is stored as it is; the types of `tags` are stored as
+`{"$": tag, "v": value}`; everything else is refused with its path and what to pass instead. At most a payload
+names a member of an Enum, in a module that the app allows. Pure: no I/O but the import of such a module.
+"""
+
+from scheduler_app.payload.reading import Call, decode_call, decode_result
+from scheduler_app.payload.signing import Signer, Verdict, derive_key
+from scheduler_app.payload.tags import Allowed
+from scheduler_app.payload.writing import encode_call, encode_result
+
+__all__ = [
+    "Allowed",
+    "Call",
+    "Signer",
+    "Verdict",
+    "decode_call",
+    "decode_result",
+    "derive_key",
+    "encode_call",
+    "encode_result",
+]

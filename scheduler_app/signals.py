@@ -1,0 +1,59 @@
+"""What happens inside the scheduler, told to whoever listens (logs, metrics, traces, your own code).
+
+Observation only: no receiver can change what is stored. Each signal's sender is the scheduler's
+`Client` or loop of one app; the keyword arguments are the facts named beside it.
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+scheduler_started = _signals.signal("scheduler-started")
+"""A loop began in this process: `worker_id`, `store`, `executors`."""
+
+scheduler_stopped = _signals.signal("scheduler-stopped")
+"""A loop ended in this process: `worker_id`, `returned` (jobs given back unrun)."""
+
+scheduler_failed = _signals.signal("scheduler-failed")
+"""A turn of the loop failed and will be tried again: `error`, `retry_seconds`."""
+
+loop_restarted = _signals.signal("loop-restarted")
+"""The watchdog found the loop's thread dead and started another: no arguments."""
+
+job_scheduled = _signals.signal("job-scheduled")
+"""A job was stored: `job_id`, `task`, `run_at`, `queue`."""
+
+job_started = _signals.signal("job-started")
+"""The runner is about to call user code: `job_id`, `task`, `attempt`, `queue`."""
+
+job_settled = _signals.signal("job-settled")
+"""An attempt's end was stored: `job_id`, `task`, `state`, `outcome`, `attempt`, `error`, `exc_info`, `run_at`."""
+
+job_superseded = _signals.signal("job-superseded")
+"""A stale claim tried to write and changed nothing: `job_id`, `fence`."""
+
+job_cancelled = _signals.signal("job-cancelled")
+"""A waiting job was cancelled, or a running one was asked to stop: `job_id`, `state`."""
+
+job_rescued = _signals.signal("job-rescued")
+"""A dead worker's job was taken back: `job_id`, `state`, `crashes`, `worker_id`."""
+
+job_quarantined = _signals.signal("job-quarantined")
+"""A job that cannot run was put aside: `job_id`, `reason`."""
+
+schedule_fired = _signals.signal("schedule-fired")
+"""A schedule emitted a job: `name`, `job_id`, `fire_time`."""
+
+schedule_skipped = _signals.signal("schedule-skipped")
+"""A fire time was passed over: `name`, `fire_time`, `reason`."""
+
+schedule_paused = _signals.signal("schedule-paused")
+"""A schedule was paused because it cannot fire: `name`, `reason`."""
+
+worker_died = _signals.signal("worker-died")
+"""Another worker was found dead: `worker_id`, `reason`, `jobs`."""
+
+clock_stepped = _signals.signal("clock-stepped")
+"""The host's clock jumped against the monotonic clock: `seconds`."""

@@ -1,0 +1,133 @@
+"""Inserting jobs: idempotent by id, unique by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from ..errors import DuplicateKeyError
+from ..jobs import JobState
+from .dialect import Dialect
+from .tables import jobs
+
+
+class OnConflict(StrEnum):
+    """What happens when a job that has not started yet holds the key already."""
+
+    EXISTING = "existing"
+    """That job is returned; nothing changes."""
+
+    DEBOUNCE = "debounce"
+    """That job takes the new time and arguments."""
+
+    THROTTLE = "throttle"
+    """That job keeps its time and takes the new arguments."""
+
+    RAISE = "raise"
+    """`DuplicateKeyError`."""
+
+
+SignedFor = Callable[[str], Mapping[str, Any]]
+"""Gives task, payload, signature and queue of a call, signed for the job of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """The columns of a job to be stored; the rest have defaults."""
+
+    id: str
+    task: str
+    payload: str
+    signature: str
+    queue: str
+    priority: int
+    run_at: datetime
+    created_at: datetime
+    key: str | None = None
+    max_attempts: int = 1
+    at_most_once: bool = False
+    tags: tuple[str, ...] = ()
+    origin: str | None = None
+    max_lateness: float | None = None
+    schedule_uid: str | None = None
+    generation: int | None = None
+    fire_time: datetime | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Return the row to insert."""
+        return {
+            "id": self.id,
+            "task": self.task,
+            "payload": self.payload,
+            "signature": self.signature,
+            "queue": self.queue,
+            "priority": self.priority,
+            "state": "scheduled",
+            "run_at": self.run_at,
+            "created_at": self.created_at,
+            "key": self.key,
+            "live_key": self.key,
+            "max_attempts": self.max_attempts,
+            "at_most_once": self.at_most_once,
+            "tags": json.dumps(self.tags) if self.tags else None,
+            "origin": self.origin,
+            "max_lateness": self.max_lateness,
+            "schedule_uid": self.schedule_uid,
+            "generation": self.generation,
+            "fire_time": self.fire_time,
+        }
+
+
+def insert_jobs(connection: Connection, dialect: Dialect, new: Sequence[NewJob]) -> None:
+    """Insert jobs without keys. One that is there already, by id or by fire time, is left as it is."""
+    connection.execute(dialect.insert(jobs), [job.row() for job in new])
+
+
+_by_live_key = select(jobs.c.id).where(jobs.c.live_key == bindparam("live_key")).with_for_update()
+_by_id = select(jobs.c.id).where(jobs.c.id == bindparam("id"))
+
+
+def insert_keyed(
+    connection: Connection, dialect: Dialect, job: NewJob, on_conflict: OnConflict, signed_for: SignedFor
+) -> tuple[str, bool]:
+    """Insert a job with a key; return the id of the job that now holds the key, and whether it is new.
+
+    The database's unique index decides among racers. `signed_for` is asked for the columns
+    of the new call, signed for the standing job's id, when that job takes its arguments.
+    """
+    while True:
+        inserted = connection.execute(dialect.insert(jobs), job.row()).rowcount
+        if inserted:
+            return job.id, True
+        standing = connection.execute(_by_live_key, {"live_key": job.key}).scalar()
+        if standing is not None:
+            return _meet(connection, job, standing, on_conflict, signed_for)
+        if connection.execute(_by_id, {"id": job.id}).scalar() is not None:
+            return job.id, True  # stored by an earlier try whose reply was lost
+
+
+def _meet(
+    connection: Connection, job: NewJob, standing: str, on_conflict: OnConflict, signed_for: SignedFor
+) -> tuple[str, bool]:
+    if standing == job.id:
+        return job.id, True
+    if on_conflict is OnConflict.RAISE:
+        raise DuplicateKeyError(str(job.key), standing)
+    if on_conflict is not OnConflict.EXISTING:
+        changes = dict(signed_for(standing))
+        if on_conflict is OnConflict.DEBOUNCE:
+            changes["run_at"] = job.run_at
+        _change_if_waiting(connection, standing, changes)
+    return standing, False
+
+
+def _change_if_waiting(connection: Connection, job_id: str, changes: Mapping[str, Any]) -> bool:
+    waiting = jobs.c.state.in_((JobState.SCHEDULED.value, JobState.PAUSED.value))
+    statement = update(jobs).where(jobs.c.id == job_id, waiting).values(**changes, version=jobs.c.version + 1)
+    return bool(connection.execute(statement).rowcount)

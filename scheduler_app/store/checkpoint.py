@@ -1,0 +1,70 @@
+"""The one connection of all processes that checkpoints a SQLite WAL file.
+
+On SQLite versions where connections that write and checkpoint at once can lose a committed write,
+every connection has automatic checkpoints off, and the process that holds a lock file checkpoints,
+in a mode that keeps writers out while it does.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import Engine
+
+LONG_BYTES = 4 * 1024 * 1024
+"""The WAL's length that calls for a checkpoint: about SQLite's own 1,000 pages."""
+
+
+class Checkpointer:
+    """Checkpoints when the WAL is long and this process holds the election's lock file."""
+
+    def __init__(self, path: Path) -> None:
+        self._wal = f"{path}-wal"
+        self._ballot = f"{path}-checkpointer"
+        self._turn = Lock()
+        self._held: int | None = None
+        self._pid = 0
+
+    def checkpoint_if_long(self, engine: Engine) -> None:
+        """Empty the WAL into the database if it is long, unless another thread or process is the one to do it."""
+        if not self._is_long() or not self._turn.acquire(blocking=False):
+            return
+        try:
+            if self._is_elected():
+                self._checkpoint(engine)
+        finally:
+            self._turn.release()
+
+    def _is_long(self) -> bool:
+        try:
+            return os.stat(self._wal).st_size > LONG_BYTES
+        except FileNotFoundError:
+            return False
+
+    def _is_elected(self) -> bool:
+        """Hold the lock file from the first success until this process ends (a forked child votes anew)."""
+        import fcntl
+
+        if self._held is not None and self._pid == os.getpid():
+            return True
+        if self._held is not None:
+            os.close(self._held)  # a copy that a fork left here; the parent keeps its own
+            self._held = None
+        file = os.open(self._ballot, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        self._held, self._pid = file, os.getpid()
+        return True
+
+    @staticmethod
+    def _checkpoint(engine: Engine) -> None:
+        pooled = engine.raw_connection()
+        try:
+            pooled.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            pooled.close()

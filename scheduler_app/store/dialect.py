@@ -1,0 +1,94 @@
+"""What a database must answer for; one small file per database holds the answers.
+
+The verbs of the store are written once. Where databases differ, the verb asks the `Dialect`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import Insert
+
+
+class Watcher(ABC):
+    """Tells that another process wrote. Used by one thread."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds`; True as soon as another process may have scheduled something."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Dialect(ABC):
+    """The differences of one database. Stateless but for what its connections need."""
+
+    name: str
+    local_time: bool
+    """Whether the database's time is this host's own."""
+    notifies: bool
+    """Whether other processes must be told of a write, because they cannot see it by themselves."""
+
+    @abstractmethod
+    def make_engine(self, url: URL) -> Engine:
+        """Make the engine of the store's own, connecting nowhere yet."""
+
+    @abstractmethod
+    def check_place(self, url: URL) -> None:
+        """Raise if the database stands where it cannot be trusted."""
+
+    @abstractmethod
+    def read_time(self, connection: Connection) -> datetime:
+        """Return the database's time, aware."""
+
+    @abstractmethod
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether the whole transaction may succeed if simply tried again soon."""
+
+    @abstractmethod
+    def is_outage(self, error: BaseException) -> bool:
+        """Whether the database or its disk is to blame, rather than a row."""
+
+    @abstractmethod
+    def insert(self, table: Table) -> Insert:
+        """Return an INSERT that leaves a row standing in its way alone (ON CONFLICT DO NOTHING)."""
+
+    @abstractmethod
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Return ``column IN (:name)`` with the whole list as one parameter; see `pack`."""
+
+    @abstractmethod
+    def pack(self, values: Sequence[str]) -> Any:
+        """Return `values` as the one parameter that `among` takes."""
+
+    @abstractmethod
+    def lock_for_upgrade(self, connection: Connection) -> None:
+        """Let one process at a time past, until the transaction ends."""
+
+    @abstractmethod
+    def watch(self, engine: Engine) -> Watcher:
+        """Open what tells this process of another's writes."""
+
+    @abstractmethod
+    def notify(self, connection: Connection) -> None:
+        """Tell other processes that something is due soon. A hint: polling finds it anyway."""
+
+    def after_write(self, engine: Engine) -> None:
+        """Do what is due after a committed write (SQLite: the elected checkpoint)."""
+
+
+def driver_code(error: BaseException) -> str:
+    """Return the driver's own code or text for an error that SQLAlchemy wrapped, else an empty string."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None) or "")
+
+
+DialectMaker = Callable[..., Dialect]

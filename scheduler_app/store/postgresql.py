@@ -1,0 +1,107 @@
+"""PostgreSQL: SKIP LOCKED, arrays, LISTEN and NOTIFY, its own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, String, Table, any_, bindparam, create_engine, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.sql.dml import Insert
+
+from .dialect import Dialect, Watcher, driver_code
+
+CHANNEL = "scheduler_jobs"
+_UPGRADE_LOCK = 0x5C4ED
+_RETRY = {"40001", "40P01", "55P03"}
+_OUTAGE_CLASSES = ("08", "53", "57", "58", "25006")
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL 12 or later, through psycopg 3."""
+
+    name = "postgresql"
+    local_time = False
+    notifies = True
+
+    def __init__(self, *, connect_timeout: float = 5.0, **_: object) -> None:
+        self._connect_args = {
+            "connect_timeout": max(2, round(connect_timeout)),
+            "application_name": "scheduler-app",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+        }
+        self._pool_timeout = connect_timeout
+
+    def make_engine(self, url: URL) -> Engine:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args=self._connect_args,
+            pool_size=2,
+            max_overflow=20,
+            pool_timeout=self._pool_timeout,
+            pool_use_lifo=True,
+        )
+
+    def check_place(self, url: URL) -> None:
+        """Any server will do."""
+
+    def read_time(self, connection: Connection) -> datetime:
+        return connection.execute(text("SELECT clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
+
+    def is_transient(self, error: BaseException) -> bool:
+        return driver_code(error) in _RETRY or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+    def is_outage(self, error: BaseException) -> bool:
+        if isinstance(error, TimeoutError):
+            return True
+        if not isinstance(error, DBAPIError):
+            return False
+        code = driver_code(error)
+        connecting = not code and type(error.orig).__name__ in {
+            "OperationalError",
+            "ConnectionTimeout",
+            "InterfaceError",
+        }
+        return connecting or code.startswith(_OUTAGE_CLASSES) or error.connection_invalidated
+
+    def insert(self, table: Table) -> Insert:
+        return insert(table).on_conflict_do_nothing()
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column == any_(bindparam(name, type_=ARRAY(String)))
+
+    def pack(self, values: Sequence[str]) -> list[str]:
+        return list(values)
+
+    def lock_for_upgrade(self, connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+
+    def watch(self, engine: Engine) -> Watcher:
+        return _Listener(engine)
+
+    def notify(self, connection: Connection) -> None:
+        connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+class _Listener(Watcher):
+    """LISTEN on a connection of its own, in autocommit, outside the pool."""
+
+    def __init__(self, engine: Engine) -> None:
+        pooled = engine.raw_connection()
+        raw: Any = pooled.driver_connection
+        pooled.detach()
+        raw.autocommit = True
+        raw.execute(f"LISTEN {CHANNEL}")
+        self._raw = raw
+
+    def wait(self, seconds: float) -> bool:
+        return any(True for _ in self._raw.notifies(timeout=seconds, stop_after=1))
+
+    def close(self) -> None:
+        self._raw.close()

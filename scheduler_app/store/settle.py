@@ -1,0 +1,173 @@
+"""Writing how attempts ended. Every write names the fence of its claim; a stale one changes 0 rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Text, Update, and_, bindparam, case, literal_column, select, update
+
+from ..jobs import JobState, Outcome
+from ..outcomes import Result, Transition
+from .claim import Claim
+from .dialect import Dialect
+from .give_back import GiveBack, give_back_if_held
+from .tables import attempts, jobs
+from .types import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One attempt's end, decided and ready to be written."""
+
+    claim: Claim
+    result: Result
+    transition: Transition
+
+    @property
+    def has_attempt_row(self) -> bool:
+        """Whether this attempt has a row of its own: every one but a first-try success, and none given back."""
+        if self.transition.released or self.result.outcome is None:
+            return False
+        first_try = self.claim.attempt == 0 and self.claim.crashes == 0
+        return not (first_try and self.result.outcome is Outcome.SUCCESS)
+
+
+def settle_if_held(
+    connection: Connection, dialect: Dialect, batch: Sequence[Settlement], worker_id: str, now: datetime
+) -> list[Settlement]:
+    """Write a batch of ends, each only if its claim still holds; return those that were superseded.
+
+    Harmless to repeat: an end that was written already, by a try whose reply was lost, is neither
+    written again nor counted as superseded.
+    """
+    returning = [s for s in batch if s.transition.state is JobState.SCHEDULED]
+    closing = [s for s in batch if s.transition.state is not JobState.SCHEDULED]
+    written = _close(connection, closing)
+    written += give_back_if_held(connection, [_given_back(s) for s in returning], now)
+    stale = _superseded(connection, dialect, batch) if written < len(batch) else []
+    _record_attempts(connection, dialect, [s for s in batch if s not in stale], worker_id)
+    _record_superseded(connection, stale)
+    return stale
+
+
+_stays_cancelled = and_(jobs.c.cancel_requested_at.is_not(None), bindparam("new_state") == JobState.FAILED.value)
+
+_CLOSE = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("job_id"),
+        jobs.c.claim_seq == bindparam("fence"),
+        literal_column("state IN ('claimed', 'running')"),
+    )
+    .values(
+        state=case((_stays_cancelled, JobState.CANCELLED.value), else_=bindparam("new_state", type_=jobs.c.state.type)),
+        outcome=bindparam("new_outcome"),
+        attempt=bindparam("new_attempt"),
+        started_at=bindparam("began_at", type_=Instant),
+        finished_at=bindparam("ended_at", type_=Instant),
+        result=bindparam("new_result", type_=Text),
+        error=bindparam("new_error", type_=Text),
+        version=jobs.c.version + 1,
+    )
+)
+
+
+def _close(connection: Connection, batch: Sequence[Settlement]) -> int:
+    if not batch:
+        return 0
+    return connection.execute(_CLOSE, [_closed(s) for s in batch]).rowcount
+
+
+def _closed(settlement: Settlement) -> dict[str, Any]:
+    claim, result, transition = settlement.claim, settlement.result, settlement.transition
+    return {
+        "job_id": claim.id,
+        "fence": claim.fence,
+        "new_state": transition.state.value,
+        "new_outcome": None if transition.outcome is None else transition.outcome.value,
+        "new_attempt": transition.attempt,
+        "began_at": result.started_at,
+        "ended_at": result.finished_at,
+        "new_result": result.value,
+        "new_error": transition.error,
+    }
+
+
+def _given_back(settlement: Settlement) -> GiveBack:
+    claim, transition = settlement.claim, settlement.transition
+    return GiveBack(
+        job_id=claim.id,
+        fence=claim.fence,
+        key=claim.key,
+        attempt=transition.attempt,
+        crashes=claim.crashes,
+        run_at=transition.run_at,
+        outcome=transition.outcome,
+        error=transition.error,
+        bumps_fence=transition.released,
+    )
+
+
+def _superseded(connection: Connection, dialect: Dialect, batch: Sequence[Settlement]) -> list[Settlement]:
+    """Tell a claim that was taken over (a higher fence, or no row) from one that was settled already."""
+    statement = select(jobs.c.id, jobs.c.claim_seq).where(dialect.among(jobs.c.id, "ids"))
+    fences = {row.id: row.claim_seq for row in connection.execute(statement, {"ids": _ids(dialect, batch)})}
+    return [s for s in batch if not s.transition.released and fences.get(s.claim.id, s.claim.fence + 1) > s.claim.fence]
+
+
+def _ids(dialect: Dialect, batch: Iterable[Settlement]) -> Any:
+    return dialect.pack([s.claim.id for s in batch])
+
+
+def _record_attempts(connection: Connection, dialect: Dialect, batch: Iterable[Settlement], worker_id: str) -> None:
+    rows = [_attempt_row(s, worker_id) for s in batch if s.has_attempt_row]
+    if rows:
+        connection.execute(dialect.insert(attempts), rows)
+
+
+def _attempt_row(settlement: Settlement, worker_id: str) -> dict[str, Any]:
+    claim, result = settlement.claim, settlement.result
+    assert result.outcome is not None
+    return {
+        "job_id": claim.id,
+        "claim_seq": claim.fence,
+        "attempt": claim.attempt + 1,
+        "outcome": result.outcome.value,
+        "worker_id": worker_id,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "error": result.error,
+        "traceback": result.traceback,
+    }
+
+
+_SUPERSEDE: Update = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("stale_id"), attempts.c.claim_seq == bindparam("fence"))
+    .values(superseded=bindparam("how", type_=Text))
+)
+
+
+def _record_superseded(connection: Connection, stale: Sequence[Settlement]) -> None:
+    if stale:
+        connection.execute(
+            _SUPERSEDE,
+            [
+                {"stale_id": s.claim.id, "fence": s.claim.fence, "how": f"{s.result.outcome} at {s.result.finished_at}"}
+                for s in stale
+            ],
+        )
+
+
+_UNSTORABLE = "result could not be stored"
+
+
+def settle_unstorable(connection: Connection, settlement: Settlement, reason: str) -> bool:
+    """Close one attempt whose end the database refuses, as failed with that reason. True if it still held."""
+    row = _closed(settlement)
+    error = f"{_UNSTORABLE}: {reason}".encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
+    row |= {"new_state": "failed", "new_outcome": "error", "new_result": None, "new_error": error}
+    return bool(connection.execute(_CLOSE, row).rowcount)

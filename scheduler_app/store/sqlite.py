@@ -1,0 +1,184 @@
+"""SQLite: one file, one writer at a time, WAL, `synchronous=FULL`, and checkpoints by one elected connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, String, Table, bindparam, create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import TimeoutError
+from sqlalchemy.sql.dml import Insert
+
+from ..clock import host_now
+from ..errors import NetworkFileSystemError
+from .checkpoint import Checkpointer
+from .dialect import Dialect, Watcher, driver_code
+
+READ_ONLY = "scheduler_read_only"
+"""The execution option of a connection that will not write: it takes no write lock."""
+
+BUSY_SECONDS = 0.25
+"""How long SQLite itself waits for the write lock; longer waits are ours, with jitter (SQLite's are unfair)."""
+
+_NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "glusterfs", "ceph", "lustre", "afs")
+_OUTAGES = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def may_lose_writes(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite can lose a committed write when WAL connections write and checkpoint at once.
+
+    Versions 3.7.0 to 3.51.2 can, but for the fixed 3.44.6 and 3.50.7 lines (https://sqlite.org/wal.html,
+    "the WAL-reset bug").
+    """
+    if version[:2] == (3, 44):
+        return version < (3, 44, 6)
+    if version[:2] == (3, 50):
+        return version < (3, 50, 7)
+    return (3, 7, 0) <= version < (3, 51, 3)
+
+
+class SQLite(Dialect):
+    """A SQLite 3.35 or later file on a local disk."""
+
+    name = "sqlite"
+    local_time = True
+    notifies = False
+
+    def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal", **_: object) -> None:
+        self._pool_timeout = connect_timeout
+        self.journal = journal
+        self.elects = journal == "wal" and may_lose_writes()
+        self._checkpointer: Checkpointer | None = None
+
+    def make_engine(self, url: URL) -> Engine:
+        engine = create_engine(
+            url,
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            pool_size=2,
+            max_overflow=20,
+            pool_timeout=self._pool_timeout,
+            pool_use_lifo=True,
+        )
+        event.listen(engine, "connect", self._set_up)
+        event.listen(engine, "begin", _begin)
+        if self.elects:
+            self._checkpointer = Checkpointer(Path(url.database or ""))
+        return engine
+
+    def _set_up(self, raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None
+        raw.execute("PRAGMA synchronous=FULL")
+        _set_journal(raw, self.journal)
+        if self.elects:
+            raw.execute("PRAGMA wal_autocheckpoint=0")
+
+    def check_place(self, url: URL) -> None:
+        path = Path(url.database or "").resolve()
+        kind = file_system(path)
+        if kind.startswith(_NETWORK):
+            raise NetworkFileSystemError(str(path), kind)
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def read_time(self, connection: Connection) -> datetime:
+        return host_now()
+
+    def is_transient(self, error: BaseException) -> bool:
+        return driver_code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+    def is_outage(self, error: BaseException) -> bool:
+        return isinstance(error, TimeoutError) or driver_code(error).startswith(_OUTAGES)
+
+    def insert(self, table: Table) -> Insert:
+        return insert(table).on_conflict_do_nothing()
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        listed = func.json_each(bindparam(name, type_=String)).table_valued("value")
+        return column.in_(select(listed.c.value))
+
+    def pack(self, values: Sequence[str]) -> str:
+        return json.dumps(values)
+
+    def lock_for_upgrade(self, connection: Connection) -> None:
+        """Nothing to add: a write transaction has the file's one write lock from its BEGIN IMMEDIATE."""
+
+    def watch(self, engine: Engine) -> Watcher:
+        return _DataVersion(engine)
+
+    def notify(self, connection: Connection) -> None:
+        """Nothing to send: every commit moves `data_version`, which other processes watch."""
+
+    def after_write(self, engine: Engine) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.checkpoint_if_long(engine)
+
+
+def _begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get(READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _set_journal(raw: sqlite3.Connection, journal: str) -> None:
+    """Switch the file's journal if it is another; a switch needs the file alone, so it may be busy for a moment."""
+    if raw.execute("PRAGMA journal_mode").fetchone()[0] == journal:
+        return
+    deadline = time.monotonic() + 5.0
+    while True:
+        try:
+            raw.execute(f"PRAGMA journal_mode={journal}")
+            return
+        except sqlite3.OperationalError as error:
+            if not str(error.sqlite_errorname).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds `path`, as the kernel names it; "" where it cannot tell."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text(errors="replace").splitlines():
+        _device, mount, fs_type, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        holds = mount == "/" or str(path) == mount or str(path).startswith(mount + os.sep)
+        if holds and len(mount) >= len(best):
+            best, kind = mount, fs_type
+    return kind
+
+
+class _DataVersion(Watcher):
+    """`PRAGMA data_version` on a connection of its own: it moves when any other connection commits."""
+
+    FAST, SLOW, IDLE_AFTER = 0.04, 0.25, 60.0
+
+    def __init__(self, engine: Engine) -> None:
+        pooled = engine.raw_connection()
+        raw: Any = pooled.driver_connection
+        pooled.detach()
+        self._raw: sqlite3.Connection = raw
+        self._seen = self._read()
+        self._changed_at = time.monotonic()
+
+    def _read(self) -> int:
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def wait(self, seconds: float) -> bool:
+        idle = time.monotonic() - self._changed_at > self.IDLE_AFTER
+        time.sleep(min(seconds, self.SLOW if idle else self.FAST))
+        now = self._read()
+        if now == self._seen:
+            return False
+        self._seen, self._changed_at = now, time.monotonic()
+        return True
+
+    def close(self) -> None:
+        self._raw.close()

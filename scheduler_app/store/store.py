@@ -1,0 +1,211 @@
+"""The database under the scheduler: connections, transactions, time, and what to do when it does not answer."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
+
+from ..clock import Clock
+from ..errors import StoreError, StoreUnavailableError
+from . import schema
+from .dialect import Dialect
+from .postgresql import PostgreSQL
+from .sqlite import READ_ONLY, SQLite
+
+T = TypeVar("T")
+
+_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
+_STORES: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+class Store:
+    """The tables of one scheduler, and the only truth. Safe to use from any thread, and after a fork.
+
+    Opens no connection until it is used. `auto_upgrade` lets the first use create or upgrade the
+    tables; otherwise a missing or unusable schema raises with the remedy.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auto_upgrade: bool = False,
+        journal: str = "wal",
+        connect_timeout: float = 5.0,
+        patience: float = 10.0,
+    ) -> None:
+        self._url = make_url(url)
+        self.url = self._url.render_as_string(hide_password=True)
+        """The database's address, without its password."""
+        self.dialect = _DIALECTS[self._url.get_backend_name()](connect_timeout=connect_timeout, journal=journal)
+        self.clock = Clock(self._read_time, local=self.dialect.local_time)
+        self.auto_upgrade = auto_upgrade
+        self.patience = patience
+        """For how many seconds a client's write is tried again while the database is busy or away."""
+        self._engine: Engine | None = None
+        self._ready = False
+        self._opening = Lock()
+        _STORES.add(self)
+
+    errors = (SQLAlchemyError, OSError)
+    """What a statement may raise when the database fails."""
+
+    # -- connections -------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        """The store's own engine (never the app's, whose pragmas and pool it leaves alone)."""
+        if self._engine is None:
+            with self._opening:
+                if self._engine is None:
+                    self.dialect.check_place(self._url)
+                    self._engine = self.dialect.make_engine(self._url)
+        return self._engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open one write transaction: committed at the end of the block, rolled back on an error."""
+        self.ensure_ready()
+        with self.engine.begin() as connection:
+            yield connection
+        self.dialect.after_write(self.engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open one read-only transaction: it takes no lock that a writer waits for."""
+        self.ensure_ready()
+        with self.engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one write transaction and return its answer once it is committed.
+
+        The whole transaction is tried again, with jitter, while the database is busy, deadlocked or
+        away, for `patience` seconds; `work` must therefore be harmless to repeat, also after a
+        commit whose reply was lost. Raises `StoreUnavailableError` in the end.
+        """
+        return self._try(lambda: self._once(self.begin, work))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one read-only transaction and return its answer. Errors as for `write`."""
+        return self._try(lambda: self._once(self.reading, work))
+
+    @staticmethod
+    def _once(opener: Callable[[], Any], work: Callable[[Connection], T]) -> T:
+        with opener() as connection:
+            return work(connection)
+
+    def _try(self, once: Callable[[], T]) -> T:
+        deadline = time.monotonic() + self.patience
+        pause = 0.005
+        while True:
+            try:
+                return once()
+            except (SQLAlchemyError, OSError) as error:
+                if not self.may_pass(error):
+                    raise
+                if self._is_final(error) or time.monotonic() + pause > deadline:
+                    raise StoreUnavailableError(self.url, reason(error)) from error
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, 0.25)
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Whether the database, not a row, is to blame, so that the same work may succeed later."""
+        return self.dialect.is_transient(error) or self.dialect.is_outage(error)
+
+    def _is_final(self, error: BaseException) -> bool:
+        """Whether trying again within this call is of no use: nobody listens there, or no room in the pool."""
+        never_connected = isinstance(error, DBAPIError) and not error.connection_invalidated
+        return isinstance(error, TimeoutError) or (never_connected and not self.dialect.is_transient(error))
+
+    # -- schema and time ---------------------------------------------------------------------------
+
+    def ensure_ready(self) -> None:
+        """Check once that the tables are there and usable, creating them if that is allowed.
+
+        Raises `SchemaMissingError`, `SchemaOlderError` or `SchemaNewerError`, each naming the remedy,
+        and `StoreUnavailableError` when the database does not answer.
+        """
+        if self._ready:
+            return
+        try:
+            schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade)
+        except StoreError:
+            raise
+        except (SQLAlchemyError, OSError) as error:
+            if self.may_pass(error):
+                raise StoreUnavailableError(self.url, reason(error)) from error
+            raise
+        self._ready = True
+
+    def probe(self) -> None:
+        """Raise, at once rather than after `patience`, unless the database answers and its tables can be used."""
+        try:
+            with self.reading() as connection:
+                schema.check(schema.revision(connection), self.url)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreUnavailableError(self.url, reason(error)) from error
+
+    def recheck(self) -> None:
+        """Look at the schema again at the next use (after a migration or an outage)."""
+        self._ready = False
+
+    def _read_time(self) -> datetime:
+        if self.dialect.local_time:
+            return self.dialect.read_time(None)  # type: ignore[arg-type]
+        return self._try(lambda: self._once(self._connect, self.dialect.read_time))
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            yield connection
+
+    def notify(self) -> None:
+        """Tell other processes that something is due soon, where they need telling."""
+        if self.dialect.notifies:
+            with self.engine.begin() as connection:
+                self.dialect.notify(connection)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the pooled connections. The store may be used again; it then connects anew."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _forget_parent(self) -> None:
+        """In a forked child: leave the parent's connections to the parent, and start afresh."""
+        if self._engine is not None:
+            _INHERITED.append(self._engine.pool)
+            self._engine.dispose(close=False)
+        self._opening = Lock()
+        self.clock.forget()
+
+
+_INHERITED: list[object] = []
+"""Pools that a fork copied here: kept, never used, so that nothing closes the parent's connections."""
+
+
+def _after_fork() -> None:
+    for store in tuple(_STORES):
+        store._forget_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def reason(error: BaseException) -> str:
+    """Return the driver's own first line about an error, without the statement."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = str(original).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(original).__name__

@@ -1,0 +1,183 @@
+"""The live processes: one row each, bumped by its heartbeat; and taking back what a dead one held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, null, select, update
+
+from ..jobs import JobState, Outcome
+from ..outcomes import Transition
+from .dialect import Dialect
+from .give_back import GiveBack, give_back_if_held
+from .tables import attempts, jobs, workers
+from .types import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker as its row tells: where it lives, how often its heart has beaten, what it serves."""
+
+    id: str
+    host: str
+    pid: int
+    boot_id: str | None
+    pid_namespace: str | None
+    pid_started: int | None
+    beat: int
+    state: str
+    queues: str | None
+    executors: str | None
+    tasks: str | None
+    key_ids: str | None
+    started_at: datetime
+    seen_at: datetime
+    package_version: str | None
+
+
+def register_if_absent(connection: Connection, dialect: Dialect, row: Mapping[str, Any]) -> None:
+    """Add a worker's row; harmless to repeat."""
+    connection.execute(dialect.insert(workers), dict(row))
+
+
+_BEAT = (
+    update(workers)
+    .where(workers.c.id == bindparam("worker"))
+    .values(
+        beat=workers.c.beat + 1,
+        seen_at=bindparam("now", type_=Instant),
+        state=bindparam("new_state"),
+        tasks=bindparam("new_tasks"),
+    )
+)
+
+
+def beat_if_registered(connection: Connection, worker_id: str, now: datetime, state: str, tasks: str) -> bool:
+    """Bump a worker's beat; False when its row is gone, because it was declared dead."""
+    facts = {"worker": worker_id, "now": now, "new_state": state, "new_tasks": tasks}
+    return bool(connection.execute(_BEAT, facts).rowcount)
+
+
+def remove_if_unchanged(connection: Connection, worker_id: str, beat: int) -> bool:
+    """Remove a worker's row unless its heart has beaten since; at most one caller gets True."""
+    unchanged = delete(workers).where(workers.c.id == worker_id, workers.c.beat == beat)
+    return bool(connection.execute(unchanged).rowcount)
+
+
+def remove(connection: Connection, worker_id: str) -> None:
+    """Remove a worker's own row when it stops."""
+    connection.execute(delete(workers).where(workers.c.id == worker_id))
+
+
+def all_workers(connection: Connection) -> list[WorkerRow]:
+    """Return every worker that has a row, the eldest first."""
+    return [WorkerRow(*row) for row in connection.execute(select(workers).order_by(workers.c.started_at))]
+
+
+_HELD: ColumnElement[bool] = literal_column("state IN ('claimed', 'running')")
+_HELD_BY = select(
+    jobs.c.id, jobs.c.claim_seq, jobs.c.key, jobs.c.attempt, jobs.c.crashes, jobs.c.at_most_once,
+    jobs.c.cancel_requested_at, jobs.c.started_at, jobs.c.task, jobs.c.run_at,
+).where(_HELD, jobs.c.worker_id == bindparam("worker"))  # fmt: skip
+
+
+def held_by(connection: Connection, worker_id: str) -> list[Any]:
+    """Return the id, fence and key of every job that a worker holds, as rows."""
+    return list(connection.execute(_HELD_BY, {"worker": worker_id}))
+
+
+def orphan_holders(connection: Connection) -> list[str]:
+    """Return the ids of workers that hold jobs but have no row any more."""
+    gone = select(jobs.c.worker_id).distinct().where(_HELD, jobs.c.worker_id.not_in(select(workers.c.id)))
+    return [row[0] for row in connection.execute(gone)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job taken back from a dead worker, and what became of it."""
+
+    job_id: str
+    task: str
+    crashes: int
+    state: JobState
+    error: str | None
+
+
+Decide = Callable[[int, bool, bool], Transition]
+
+
+def rescue_held(
+    connection: Connection, dialect: Dialect, worker_id: str, now: datetime, decide: Decide
+) -> list[Rescued]:
+    """Take back every job that a dead worker held: `decide(crashes, at_most_once, cancel_requested)` says how.
+
+    Each abandoned attempt gets a row. The fence rises, so whatever the dead one still writes changes
+    nothing.
+    """
+    held = connection.execute(_HELD_BY.with_for_update(), {"worker": worker_id}).all()
+    if not held:
+        return []
+    decisions = [(row, decide(row.crashes + 1, row.at_most_once, row.cancel_requested_at is not None)) for row in held]
+    back = [_given_back(row) for row, d in decisions if d.state is JobState.SCHEDULED]
+    give_back_if_held(connection, back, now)
+    closing = [_closed(row, d, now) for row, d in decisions if d.state is not JobState.SCHEDULED]
+    if closing:
+        connection.execute(_ABANDON, closing)
+    connection.execute(dialect.insert(attempts), [_attempt(row, worker_id, now) for row in held])
+    return [Rescued(row.id, row.task, row.crashes + 1, d.state, d.error) for row, d in decisions]
+
+
+_ABANDON = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"), jobs.c.claim_seq == bindparam("fence"), _HELD)
+    .values(
+        state=bindparam("new_state"),
+        outcome=bindparam("new_outcome"),
+        error=bindparam("new_error"),
+        crashes=jobs.c.crashes + 1,
+        claim_seq=jobs.c.claim_seq + 1,
+        finished_at=bindparam("now", type_=Instant),
+        live_key=null(),
+        version=jobs.c.version + 1,
+    )
+)
+
+
+def _given_back(row: Any) -> GiveBack:
+    return GiveBack(
+        job_id=row.id,
+        fence=row.claim_seq,
+        key=row.key,
+        attempt=row.attempt,
+        crashes=row.crashes + 1,
+        outcome=Outcome.ABANDONED,
+    )
+
+
+def _closed(row: Any, transition: Transition, now: datetime) -> dict[str, Any]:
+    assert transition.outcome is not None
+    return {
+        "job_id": row.id,
+        "fence": row.claim_seq,
+        "new_state": transition.state.value,
+        "new_outcome": transition.outcome.value,
+        "new_error": transition.error,
+        "now": now,
+    }
+
+
+def _attempt(row: Any, worker_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "job_id": row.id,
+        "claim_seq": row.claim_seq,
+        "attempt": row.attempt + 1,
+        "outcome": Outcome.ABANDONED.value,
+        "worker_id": worker_id,
+        "started_at": row.started_at,
+        "finished_at": now,
+        "error": f"worker {worker_id} died or did not renew its lease",
+        "traceback": None,
+    }

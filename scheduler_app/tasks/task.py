@@ -1,0 +1,147 @@
+"""Task: a function that may be deferred, with its default policy."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from scheduler_app.errors import ArgumentsError, TaskOptionError, did_you_mean
+from scheduler_app.jobs import Priority
+
+
+class Delivery(StrEnum):
+    """What becomes of a job whose process dies while it runs."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    """It runs again."""
+
+    AT_MOST_ONCE = "at_most_once"
+    """It fails, with that reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A function that may be deferred. `attempts` counts all runs, the first included; `timeout` is in seconds."""
+
+    name: str
+    function: Callable[..., Any]
+    queue: str | None = None
+    priority: int | None = None
+    attempts: int = 1
+    timeout: float | None = None
+    redact: tuple[str, ...] = ()
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    aliases: tuple[str, ...] = ()
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Check that the function can be called so. Raises `ArgumentsError`, which shows no argument's value.
+
+        What is checked is what will be called: a decorator that takes anything accepts anything.
+        """
+        signature = _signature(self.function)
+        if signature is None:
+            return
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentsError(self.name, f"{error}; it takes {_sketch(signature)}") from None
+
+
+@lru_cache(maxsize=4096)
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # some functions written in C tell no signature
+        return None
+
+
+def _sketch(signature: inspect.Signature) -> str:
+    """Return the signature without annotations, and with "..." for defaults, whose repr may be long or secret."""
+    empty = inspect.Parameter.empty
+    shown = [
+        p.replace(annotation=empty, default=p.default if p.default is empty else ...)
+        for p in signature.parameters.values()
+    ]
+    return str(inspect.Signature(shown)).replace("=Ellipsis", "=...")
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+_OPTIONS = tuple(field.name for field in fields(Task) if field.name not in ("name", "function"))
+
+
+def make_task(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> Task:
+    """Return the Task, its options checked. Raises `TaskOptionError` for one that is unknown or cannot be used."""
+    for option in options:
+        if option not in _OPTIONS:
+            raise TaskOptionError(name, f"there is no option {option!r}.{did_you_mean(option, _OPTIONS)}")
+    checked = {option: _CHECKS[option](name, value) for option, value in options.items()}
+    return Task(name, function, **checked)
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a task. Raises `TaskOptionError` unless it is text of 1 to 191 characters."""
+    if not isinstance(name, str) or not name.strip() or len(name) > 191:
+        raise TaskOptionError(str(name)[:191], "a name is text of 1 to 191 characters.")
+    return name
+
+
+def _queue(task: str, value: Any) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise TaskOptionError(task, f"queue={value!r} is not a queue's name.")
+    return value
+
+
+def _priority(task: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    named = Priority.__members__.get(value.upper()) if isinstance(value, str) else None
+    if named is None and value in tuple(Priority) and not isinstance(value, bool | float):
+        named = Priority(value)
+    if named is None:
+        raise TaskOptionError(task, f"priority={value!r} is none of 'urgent', 'high', 'normal', 'low'.")
+    return int(named)
+
+
+def _attempts(task: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise TaskOptionError(task, f"attempts={value!r} is not a whole number from 1 up; it counts the first run too.")
+    return value
+
+
+def _timeout(task: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise TaskOptionError(task, f"timeout={value!r} is not a number of seconds above 0.")
+    return float(value)
+
+
+def _names(task: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, tuple | list) or not all(isinstance(name, str) and name for name in value):
+        raise TaskOptionError(task, f"{value!r} is not a tuple of names, such as ('token',).")
+    return tuple(value)
+
+
+def _delivery(task: str, value: Any) -> Delivery:
+    try:
+        return Delivery(value)
+    except ValueError:
+        reason = f"delivery={value!r} is neither 'at_least_once' nor 'at_most_once'."
+        raise TaskOptionError(task, reason) from None
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "queue": _queue,
+    "priority": _priority,
+    "attempts": _attempts,
+    "timeout": _timeout,
+    "redact": _names,
+    "delivery": _delivery,
+    "aliases": _names,
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from alembic import context
-
 from scheduler_app.store.tables import VERSION_TABLE, metadata
 
 OURS = {"target_metadata": metadata, "version_table": VERSION_TABLE}

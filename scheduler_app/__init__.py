@@ -1,4 +1,4 @@
-"""Deferred calls for Flask that survive: `schedule_after(3, send_mail, user.id)` in a view, and it runs, once, on time."""
+"""Deferred calls for Flask that survive: `schedule_after(3, send_mail, user.id)`, and it runs, once, on time."""
 
 from __future__ import annotations
 

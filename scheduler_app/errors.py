@@ -82,6 +82,27 @@ class StoreUnavailableError(StoreError):
         )
 
 
+class StoreRefusedError(StoreError):
+    """The database answered, and refused a statement: a right or a table is missing, say."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(
+            f"The scheduler's database {url} refused: {reason}. Look at its tables with 'flask scheduler db check'."
+        )
+
+
+class UnknownRevisionError(StoreError, LookupError):
+    """No migration of this package has this revision."""
+
+    def __init__(self, revision: str, known: Iterable[str]) -> None:
+        names = list(known)
+        super().__init__(
+            f"There is no revision {revision!r}.{did_you_mean(revision, names)}"
+            " See what there is with 'flask scheduler db history'."
+        )
+
+
 class SchemaMissingError(StoreError):
     """The scheduler's tables are not in the database."""
 

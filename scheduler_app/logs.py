@@ -7,7 +7,10 @@ next. Loggers: ``scheduler_app`` for the machinery, ``scheduler_app.jobs`` for j
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
+
+from blinker import NamedSignal
 
 from . import signals
 from .jobs import JobState
@@ -108,7 +111,7 @@ def _schedule_paused(_: Any, *, name: str, reason: str) -> None:
     jobs.error("schedule paused name=%r: %s; it fires again once it is mended and resumed", name, reason)
 
 
-_RECEIVERS = {
+_RECEIVERS: dict[NamedSignal, Callable[..., None]] = {
     signals.scheduler_started: _started,
     signals.scheduler_stopped: _stopped,
     signals.scheduler_failed: _failed,

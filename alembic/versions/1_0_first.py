@@ -6,8 +6,8 @@ Revision: 1_0, after nothing.
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
 
+from alembic import op
 from scheduler_app.store.types import Instant, identifier
 
 revision = "1_0"

@@ -1,2 +1,12 @@
-from flask.cli import AppGroup
-scheduler_commands=AppGroup("scheduler")
+"""`flask scheduler`: what a person or a script says to an app's scheduler from a terminal.
+
+Data goes to stdout, notes and questions to stderr, and the exit code says how it went (`Exit`). A command parses, asks
+the client for one verb, and shows the answer; it decides nothing itself. Importing this package registers every
+command on `scheduler_commands`.
+"""
+
+from . import cancel, database, list, run, show, status, why  # noqa: F401 - each registers its commands
+from .exits import Exit
+from .group import scheduler_commands
+
+__all__ = ["Exit", "scheduler_commands"]

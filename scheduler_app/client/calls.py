@@ -32,9 +32,7 @@ class Calls:
     def payload_of(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return a call's arguments as JSON. Raises `ArgumentsError` and `PayloadError`."""
         task.bind(args, kwargs)
-        return encode_call(
-            args, dict(kwargs), max_bytes=self.max_payload_bytes, allowed=self.registry.rule.allows
-        )
+        return encode_call(args, dict(kwargs), max_bytes=self.max_payload_bytes, allowed=self.registry.rule.allows)
 
     def queue_of(self, task: Task, options: Options) -> str:
         """Return the queue of a call. Raises `UnknownQueueError` where queues are configured."""
@@ -43,9 +41,7 @@ class Calls:
             raise UnknownQueueError(queue, {*self.queues, "default"})
         return queue
 
-    def new_job(
-        self, task: Task, payload: str, options: Options, run_at: datetime, now: datetime
-    ) -> NewJob:
+    def new_job(self, task: Task, payload: str, options: Options, run_at: datetime, now: datetime) -> NewJob:
         """Return the job to store, signed."""
         job_id, queue = new_id(now), self.queue_of(task, options)
         return NewJob(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -23,6 +23,9 @@ COUNT_CAP = 10_000
 """How far a state is counted; beyond it a count reads "10,000 or more"."""
 
 Call = tuple[Any, ...]
+Jobs = list[Job]
+Handles = list[JobHandle]
+_SEQUENCES: tuple[type, ...] = (tuple, list)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Client:
         new = self._new(function, args, kwargs, options, lambda now: self._instant(when, now))
         return self._store_one(new, options)
 
-    def schedule_many(self, calls: Iterable[Call], options: Options = NONE) -> list[JobHandle]:
+    def schedule_many(self, calls: Iterable[Call], options: Options = NONE) -> Handles:
         """Store calls `(seconds, function[, args[, kwargs]])` in one transaction: all of them, or none."""
         if options.key is not None:
             raise BatchError("a key names one job, so it cannot be given to many.")
@@ -79,17 +82,17 @@ class Client:
             self._told(new)
         return [JobHandle(self, _as_stored(job)) for job in new]
 
-    def _checked(self, calls: Iterable[Call]) -> list[Call]:
-        listed = list(calls)
+    def _checked(self, calls: Iterable[Call]) -> Sequence[Call]:
+        listed = tuple(calls)
         if len(listed) > self._limits.max_batch:
             raise BatchError(
                 f"{len(listed):,} calls are more than {self._limits.max_batch:,} at once."
                 " Split them, or raise SCHEDULER_MAX_BATCH."
             )
         for index, call in enumerate(listed):
-            if not isinstance(call, tuple | list) or not 2 <= len(call) <= 4:
+            if not isinstance(call, _SEQUENCES) or not 2 <= len(call) <= 4:
                 raise BatchError(f"call {index} is not (seconds, function[, args[, kwargs]]).")
-            if len(call) > 2 and not isinstance(call[2], tuple | list):
+            if len(call) > 2 and not isinstance(call[2], _SEQUENCES):
                 raise BatchError(f"the args of call {index} must be a tuple or list, not {type(call[2]).__name__}.")
             if len(call) > 3 and not isinstance(call[3], dict):
                 raise BatchError(f"the kwargs of call {index} must be a dict, not {type(call[3]).__name__}.")
@@ -117,7 +120,7 @@ class Client:
     def _instant(self, when: datetime, now: datetime) -> datetime:
         return instant_of(when, self._limits.zone, now, self._limits.max_delay_seconds)
 
-    def _insert(self, connection: Connection, new: list[NewJob]) -> None:
+    def _insert(self, connection: Connection, new: Sequence[NewJob]) -> None:
         add.insert_jobs(connection, self.store.dialect, new)
         faults.reach("insert-before-commit")
 
@@ -142,7 +145,7 @@ class Client:
         self._on_due((standing.run_at - self.store.clock.now()).total_seconds())
         return JobHandle(self, standing, created=False)
 
-    def _told(self, new: list[NewJob]) -> None:
+    def _told(self, new: Sequence[NewJob]) -> None:
         faults.reach("insert-after-commit")
         first = min(job.run_at for job in new)
         self._on_due((first - new[0].created_at).total_seconds())
@@ -159,7 +162,7 @@ class Client:
             raise JobNotFoundError(job_id)
         return found
 
-    def attempts(self, job_id: str) -> list[Attempt]:
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Return a job's recorded attempts: every one but a first-try success."""
         return self.store.read(lambda connection: find.attempts_of(connection, job_id))
 
@@ -224,7 +227,7 @@ class Client:
         task: str | None = None,
         before: str | None = None,
         limit: int = 50,
-    ) -> list[Job]:
+    ) -> Jobs:
         """Return up to `limit` jobs, the newest first; the next page is `before` the last one's id."""
         limit = max(1, min(limit, self._limits.max_page))
         return self.store.read(
@@ -239,11 +242,11 @@ class Client:
             lambda connection: {state.value: find.count_of(connection, state, COUNT_CAP) for state in JobState}
         )
 
-    def workers(self) -> list[WorkerRow]:
+    def workers(self) -> Sequence[WorkerRow]:
         """Return the workers that have a row: live ones, and dead ones that nobody swept yet."""
         return self.store.read(workers.all_workers)
 
-    def schedules(self) -> list[Schedule]:
+    def schedules(self) -> Sequence[Schedule]:
         """Return the recurring schedules, by next run time, paused ones last."""
         return self.store.read(schedules.every)
 

@@ -35,7 +35,7 @@ def make_options(**given: Any) -> Options:
     for name in given:
         if name not in known:
             raise OptionError(name, f"there is no such option.{did_you_mean(name, known)}")
-    checked = {name: _CHECKS[name](value) for name, value in given.items() if value is not None}
+    checked: dict[str, Any] = {name: _CHECKS[name](value) for name, value in given.items() if value is not None}
     if "on_conflict" in checked and "key" not in checked:
         raise OptionError("on_conflict", "it says what to do about a key, so it needs key=... beside it.")
     return Options(**checked)

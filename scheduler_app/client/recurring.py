@@ -45,7 +45,7 @@ def make_schedule(
     tags: tuple[str, ...] = (),
     standing: Schedule | None = None,
 ) -> Schedule:
-    """Return a signed schedule; one that replaces `standing` keeps its uid, and gets a new generation with a new time."""
+    """Return a signed schedule. One that replaces `standing` keeps its uid; a new time gives it a new generation."""
     moved = standing is not None and standing.next_run_time != next_run_time
     normal = int(Priority.NORMAL if task.priority is None else task.priority)
     unsigned = Schedule(
@@ -120,7 +120,12 @@ class Recurring:
         queue = self._calls.queue_of(task, options)
         facts = {"attempts": options.attempts, "tags": list(options.tags), "declared": declared}
         print_ = definition(
-            task=task.name, payload=payload, trigger=trigger, queue=queue, priority=options.priority or -1, options=facts
+            task=task.name,
+            payload=payload,
+            trigger=trigger,
+            queue=queue,
+            priority=options.priority or -1,
+            options=facts,
         )
 
         def write(connection: Connection) -> None:
@@ -168,4 +173,3 @@ def _zone(given: str | tzinfo | None, default: tzinfo) -> tzinfo:
         return ZoneInfo(given)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise TimezoneError(given) from error
-

@@ -51,7 +51,7 @@ def instant_of(value: Any, zone: tzinfo | None, now: datetime, most: float) -> d
             raise NaiveDatetimeError(value)
         value = value.replace(tzinfo=zone)
     try:
-        instant = value.astimezone(UTC)
+        instant: datetime = value.astimezone(UTC)
     except OverflowError:
         raise TooFarError(most) from None
     if (instant - now).total_seconds() > most:

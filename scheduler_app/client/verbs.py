@@ -21,9 +21,7 @@ class Verbs:
         self._client = client
         self._options = options
 
-    def schedule_after(
-        self, seconds: Delay, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> JobHandle:
+    def schedule_after(self, seconds: Delay, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Run ``fn(*args, **kwargs)`` so many seconds from now (int, float or timedelta), in an app context.
 
         When this returns, the job is committed and synced: it survives a kill of this process, and runs at
@@ -33,9 +31,7 @@ class Verbs:
         """
         return self._client().schedule_after(seconds, fn, args, kwargs, self._options)
 
-    def schedule_at(
-        self, when: datetime, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> JobHandle:
+    def schedule_at(self, when: datetime, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Run ``fn(*args, **kwargs)`` at an instant; one that has passed means now. Otherwise as `schedule_after`."""
         return self._client().schedule_at(when, fn, args, kwargs, self._options)
 

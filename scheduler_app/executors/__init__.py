@@ -1,7 +1,8 @@
 """Executors: APScheduler executors that carry a claimed job to where it runs, and nothing else.
 
 An executor neither retries, records nor logs: it calls the runner and reports the `Result`. User code is called in
-exactly one function, `runner.Runner.run`. The contract is in `base.DurableExecutor`; one conformance suite runs over every member.
+exactly one function, `runner.Runner.run`. The contract is in `base.DurableExecutor`; one conformance suite runs over
+every member.
 """
 
 from .base import DurableExecutor

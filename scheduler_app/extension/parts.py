@@ -33,6 +33,8 @@ class Parts:
         self._declarations = declarations
         self.authorize: Authorize | None = None
         self.debug_token: str | None = None
+        self.start: Callable[[], None] = lambda: None
+        """Starts the loop in this process, unless it runs."""
         self.registry = TaskRegistry(ModuleRule(settings.task_modules))
         self.store = Store(
             settings.database_url,

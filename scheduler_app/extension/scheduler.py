@@ -38,7 +38,7 @@ from .starting import Starting
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DEBUG_TOKEN = "SCHEDULER_DEBUG_TOKEN"
+DEBUG_TOKEN = "SCHEDULER_DEBUG_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 """The environment variable by which a reloader's children keep the token that their parent made."""
 
 
@@ -81,8 +81,9 @@ class Scheduler:
         app.cli.add_command(scheduler_commands)
         app.shell_context_processor(lambda: {"scheduler": self})
         _tell_admin(app, parts)
-        parts.starting = Starting(app, parts)
-        parts.starting.arrange()
+        starting = Starting(app, parts)
+        parts.start = starting.start
+        starting.arrange()
 
     # -- scheduling --------------------------------------------------------------------------------
 
@@ -208,7 +209,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Run jobs in this process from now on. Rarely needed; harmless where it runs already."""
-        self._parts().starting.start()
+        self._parts().start()
 
     def shutdown(self, wait: bool = True) -> None:
         """Stop running jobs in this process: claim no more, wait for what runs (`wait`), give back the rest.

@@ -18,7 +18,7 @@ from ..serving import Serving, Watch, forked_by_gunicorn, is_copy_of_server, is_
 from .parts import Parts
 
 GRACE_SECONDS = 1.0
-"""How long a process with role `embedded` has, after its imports, to show itself as a reloader's or arbiter's parent."""
+"""How long a process of role `embedded` has, after its imports, to show that it is a reloader's or arbiter's parent."""
 
 _ALL: weakref.WeakSet[Starting] = weakref.WeakSet()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..client.recurring import signed_parts
-from ..errors import MalformedTriggerError
 from ..jobs import new_id
 from ..payload import Signer, Verdict
 from ..schedules import Fire, Schedule, all_due, decode_trigger, latest_due
@@ -96,7 +95,7 @@ class Firing:
 
 def _due(schedule: Schedule, now: datetime) -> tuple[Fire, ...]:
     if schedule.next_run_time is None:
-        raise MalformedTriggerError("a paused schedule cannot be due")
+        raise ValueError("a paused schedule cannot be due")
     trigger = decode_trigger(schedule.trigger)
     if schedule.coalesce:
         return (latest_due(trigger, schedule.next_run_time, now),)
@@ -107,4 +106,3 @@ def _within(fires: Sequence[Fire], room: int) -> tuple[Sequence[Fire], Sequence[
     """Split fires into those that may emit a job now and those that overlap too many unfinished ones."""
     emitting = max(0, room)
     return fires[:emitting], fires[emitting:]
-

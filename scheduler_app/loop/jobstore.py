@@ -24,9 +24,7 @@ from ..tasks import TaskRegistry
 class DurableJobStore(BaseJobStore):
     """Keeps APScheduler jobs as schedules: JSON, signed, never pickled, never deleted because unreadable."""
 
-    def __init__(
-        self, store: Store, signer: Signer, registry: TaskRegistry, *, max_payload_bytes: int = 65536
-    ) -> None:
+    def __init__(self, store: Store, signer: Signer, registry: TaskRegistry, *, max_payload_bytes: int = 65536) -> None:
         super().__init__()
         self.store = store
         self._signer, self._registry = signer, registry

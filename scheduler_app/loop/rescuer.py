@@ -79,9 +79,7 @@ class Rescuer:
         return lambda connection: self._take_back(connection, worker_id)
 
     def _take_back(self, connection: Connection, worker_id: str) -> list[Rescued]:
-        return workers.rescue_held(
-            connection, self._store.dialect, worker_id, self._store.clock.now(), self._decide
-        )
+        return workers.rescue_held(connection, self._store.dialect, worker_id, self._store.clock.now(), self._decide)
 
     def _decide(self, crashes: int, at_most_once: bool, cancel_requested: bool) -> Transition:
         return decide_rescue(

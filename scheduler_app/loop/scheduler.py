@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers import SchedulerNotRunningError
+from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 
 from .. import faults, signals
@@ -39,6 +39,10 @@ class DurableScheduler(BackgroundScheduler):
     APScheduler. What differs is underneath: a turn claims in one transaction and writes ends in the
     next, `misfire_grace_time` is None unless given, and no error ends the thread.
     """
+
+    _thread: Thread | None
+    _pending_jobs: list[Any]
+    _tentative: list[Any]
 
     def __init__(
         self,
@@ -82,14 +86,12 @@ class DurableScheduler(BackgroundScheduler):
         self.add_jobstore(self._create_default_jobstore(), "default")
 
     def _create_default_jobstore(self) -> DurableJobStore:
-        return DurableJobStore(
-            self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes
-        )
+        return DurableJobStore(self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes)
 
     def start(self, paused: bool = False) -> None:
         """Start the loop in this process. Needs no database yet: the loop waits for one, and says so."""
-        tentative, self._pending_jobs = self._pending_jobs, []
-        self._tentative: list[Any] = tentative
+        self._tentative = self._pending_jobs
+        self._pending_jobs = []
         self._assemble()
         super().start(paused=paused)
         self._announcer.start()
@@ -151,7 +153,7 @@ class DurableScheduler(BackgroundScheduler):
         return wait
 
     def _get_ready(self) -> None:
-        """Do once per start what needs the database: add what was added before the start, and what the code declares."""
+        """Do once per start what needs the database: store what was added before it, and what the code declares."""
         while self._tentative:
             self._real_add_job(*self._tentative[0])
             del self._tentative[0]
@@ -205,7 +207,7 @@ class DurableScheduler(BackgroundScheduler):
         self.wakeup()
 
     def _on_reborn(self) -> None:
-        """Drop claims that have not started: they were taken from us. Those that run on are superseded when they end."""
+        """Drop claims that have not started: they were taken from us. Those that run are superseded when they end."""
         for executor in self._executors.values():
             executor.take_back()
         self.wakeup()

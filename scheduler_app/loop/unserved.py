@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from .. import signals
 from ..errors import UnknownTaskError
@@ -60,9 +61,11 @@ class UnservedJobs:
         known_keys = {f"v1:{key}" for row in rows for key in json.loads(row.key_ids or "[]")}
         before = now - self._patience
         for task in sorted(self._tasks - served):
-            self._quarantine(lambda c, task=task: change.overdue_of_task(c, task, before, BATCH), change.UNSERVED + task)  # type: ignore[misc]
+            find = partial(change.overdue_of_task, task=task, before=before, limit=BATCH)
+            self._quarantine(find, change.UNSERVED + task)
         for key in sorted(self._keys - known_keys):
-            self._quarantine(lambda c, key=key: change.overdue_of_key(c, key, before, BATCH), change.UNKNOWN_KEY + key)  # type: ignore[misc]
+            find = partial(change.overdue_of_key, prefix=key, before=before, limit=BATCH)
+            self._quarantine(find, change.UNKNOWN_KEY + key)
 
     def _quarantine(self, find: Callable[[Connection], list[str]], reason: str) -> None:
         def put_aside(connection: Connection) -> list[str]:
@@ -76,6 +79,4 @@ class UnservedJobs:
         rows = self._store.read(lambda connection: change.unserved_jobs(connection, BATCH))
         mended = [row.id for row in rows if row.signature[:KEY_PREFIX] in self._key_prefixes and self._knows(row.task)]
         if mended:
-            self._store.write(
-                lambda c: [change.release_if_quarantined(c, job_id) for job_id in mended]
-            )
+            self._store.write(lambda c: [change.release_if_quarantined(c, job_id) for job_id in mended])

@@ -2,8 +2,8 @@
 
 `Store` opens transactions on one database; the verbs are functions of a connection, one file per word:
 `add`, `claim`, `settle`, `give_back`, `change`, `find`, `schedules`, `workers`, `schema`. A verb that is
-guarded has its guard in its name (`settle_if_held`, `cancel_if_waiting`) and answers whether it happened. Where databases
-differ, the verb asks the `Dialect`; no verb knows which database it is on. Nothing here runs user code.
+guarded has its guard in its name (`settle_if_held`, `cancel_if_waiting`) and answers whether it happened. Where
+databases differ, the verb asks the `Dialect`; no verb knows which database it is on. Nothing here runs user code.
 """
 
 from sqlalchemy import Connection

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
-
 from sqlalchemy.exc import IntegrityError
 
 from ..jobs import JobState, Outcome

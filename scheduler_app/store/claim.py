@@ -11,13 +11,24 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindparam, func, literal_column, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from ..jobs import JobState, Outcome
 from .dialect import Dialect
 from .tables import jobs
 from .types import Instant
-
 
 KEY_PREFIX = len("v1:01234567")
 """The part of a signature that names its key."""

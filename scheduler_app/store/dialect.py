@@ -6,7 +6,7 @@ The verbs of the store are written once. Where databases differ, the verb asks t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,10 @@ class Watcher(ABC):
 
 class Dialect(ABC):
     """The differences of one database. Stateless but for what its connections need."""
+
+    def __init__(self, *, connect_timeout: float, journal: str) -> None:
+        self.connect_timeout = connect_timeout
+        self.journal = journal
 
     name: str
     local_time: bool
@@ -81,6 +85,7 @@ class Dialect(ABC):
     def notify(self, connection: Connection) -> None:
         """Tell other processes that something is due soon. A hint: polling finds it anyway."""
 
+    @abstractmethod
     def after_write(self, engine: Engine) -> None:
         """Do what is due after a committed write (SQLite: the elected checkpoint)."""
 
@@ -89,6 +94,3 @@ def driver_code(error: BaseException) -> str:
     """Return the driver's own code or text for an error that SQLAlchemy wrapped, else an empty string."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None) or "")
-
-
-DialectMaker = Callable[..., Dialect]

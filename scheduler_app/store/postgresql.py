@@ -20,6 +20,16 @@ _RETRY = {"40001", "40P01", "55P03"}
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "25006")
 
 
+_ALIVE = {
+    "application_name": "scheduler-app",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""Notice within about 25 seconds that the other end of a connection is gone."""
+
+
 class PostgreSQL(Dialect):
     """PostgreSQL 12 or later, through psycopg 3."""
 
@@ -27,24 +37,13 @@ class PostgreSQL(Dialect):
     local_time = False
     notifies = True
 
-    def __init__(self, *, connect_timeout: float = 5.0, **_: object) -> None:
-        self._connect_args = {
-            "connect_timeout": max(2, round(connect_timeout)),
-            "application_name": "scheduler-app",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 15_000,
-        }
-        self._pool_timeout = connect_timeout
-
     def make_engine(self, url: URL) -> Engine:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
-            connect_args=self._connect_args,
+            connect_args={**_ALIVE, "connect_timeout": max(2, round(self.connect_timeout))},
             pool_size=2,
             max_overflow=20,
-            pool_timeout=self._pool_timeout,
+            pool_timeout=self.connect_timeout,
             pool_use_lifo=True,
         )
 
@@ -87,6 +86,9 @@ class PostgreSQL(Dialect):
 
     def notify(self, connection: Connection) -> None:
         connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+    def after_write(self, engine: Engine) -> None:
+        """Nothing: the server checkpoints by itself."""
 
 
 class _Listener(Watcher):

@@ -7,15 +7,18 @@ N and N-1 run side by side through every deploy.
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Table, column, func, select, table
 from sqlalchemy.engine import Inspector
 
 from ..errors import SchemaMissingError, SchemaNewerError, SchemaOlderError
+from ..jobs import LIVE
 from .dialect import Dialect
-from .tables import VERSION_TABLE
+from .sqlite import READ_ONLY
+from .tables import VERSION_TABLE, jobs, metadata, schedules, workers
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -26,12 +29,10 @@ HEAD = "1_0"
 
 def ensure(engine: Engine, dialect: Dialect, url: str, *, upgrade: bool) -> None:
     """Check the revision in the database, upgrading it first if that is allowed; raise if unusable."""
-    with engine.connect() as connection:
-        found = revision(connection)
+    found = current(engine)
     if upgrade and _is_behind(found):
         upgrade_to(engine, dialect, "head")
-        with engine.connect() as connection:
-            found = revision(connection)
+        found = current(engine)
     check(found, url)
 
 
@@ -49,7 +50,7 @@ def revision(connection: Connection) -> str | None:
     """Return the revision that the database is at, or None where there is none."""
     if not Inspector.from_engine(connection).has_table(VERSION_TABLE):  # type: ignore[arg-type]
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    found = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
     return None if found is None else str(found)
 
 
@@ -95,3 +96,106 @@ def downgrade_to(engine: Engine, dialect: Dialect, target: str) -> None:
     with engine.begin() as connection:
         dialect.lock_for_upgrade(connection)
         command.downgrade(alembic_config(connection), target)
+
+
+# -- what only a person asks for -------------------------------------------------------------------
+
+
+class Migration(NamedTuple):
+    """One step of the schema: its revision, the one below it (None: nothing), and what it does."""
+
+    revision: str
+    below: str | None
+    title: str
+
+
+def history() -> list[Migration]:
+    """Return every migration that this code knows, the newest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    return [Migration(script.revision, _one(script.down_revision), script.doc) for script in scripts]
+
+
+def _one(below: Any) -> str | None:
+    return None if below is None else str(below)
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision that the database is at, taking no lock that a writer waits for."""
+    with _look_into(engine) as connection:
+        return revision(connection)
+
+
+def _look_into(engine: Engine) -> Connection:
+    return engine.connect().execution_options(**{READ_ONLY: True})
+
+
+def stamp_as(engine: Engine, dialect: Dialect, target: str) -> None:
+    """Write down that the tables are at `target`, and change nothing else."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        dialect.lock_for_upgrade(connection)
+        command.stamp(alembic_config(connection), target)
+
+
+def sql_of(verb: str, dialect: Dialect, target: str) -> str:
+    """Return the SQL of "upgrade", "downgrade" or "stamp" for this database, without connecting to it.
+
+    An upgrade begins at an empty database, or where `target` is ``FROM:TO``; a downgrade always says both.
+    """
+    from alembic import command
+
+    text_of = StringIO()
+    config = alembic_config(output_buffer=text_of)
+    config.attributes["dialect_name"] = dialect.name
+    getattr(command, verb)(config, target, sql=True)
+    return text_of.getvalue()
+
+
+def differences(engine: Engine) -> list[str]:
+    """Return, as sentences, where the tables differ from what this code expects of them."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with _look_into(engine) as connection:
+        options = {"include_name": _is_ours, "compare_type": True}
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+    return [_sentence(change) for entry in found for change in (entry if isinstance(entry, list) else [entry])]
+
+
+def _is_ours(name: str | None, type_: str, _parents: object) -> bool:
+    return type_ != "table" or name in metadata.tables
+
+
+def _sentence(change: tuple[Any, ...]) -> str:
+    """Return one of Alembic's differences in words: what it would do tells what is wrong."""
+    action, _, what = str(change[0]).partition("_")
+    if action == "modify":
+        return f"The column {change[2]}.{change[3]} has another {what} than expected."
+    subject = f"{change[2]}.{change[3].name}" if what == "column" else str(getattr(change[1], "name", change[1]))
+    return f"The {what} {subject} is {'missing' if action == 'add' else 'not expected'}."
+
+
+class Holdings(NamedTuple):
+    """What the tables hold, each counted no further than a cap."""
+
+    jobs: int
+    unfinished: int
+    schedules: int
+    workers: int
+
+
+def holdings(engine: Engine, cap: int) -> Holdings:
+    """Count what a downgrade to nothing would remove; a table that is not there holds nothing."""
+    with _look_into(engine) as connection:
+        there = set(Inspector.from_engine(connection).get_table_names())  # type: ignore[arg-type]
+
+        def count(table: Table, *where: Any) -> int:
+            some = select(table.c[next(iter(table.c.keys()))]).where(*where).limit(cap).subquery()
+            counted = select(func.count()).select_from(some)
+            return connection.execute(counted).scalar_one() if table.name in there else 0
+
+        live = jobs.c.state.in_(sorted(LIVE))
+        return Holdings(count(jobs), count(jobs, live), count(schedules), count(workers))

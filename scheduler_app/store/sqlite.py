@@ -52,10 +52,9 @@ class SQLite(Dialect):
     local_time = True
     notifies = False
 
-    def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal", **_: object) -> None:
-        self._pool_timeout = connect_timeout
-        self.journal = journal
-        self.elects = journal == "wal" and may_lose_writes()
+    def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal") -> None:
+        super().__init__(connect_timeout=connect_timeout, journal=journal)
+        self.elects = self.journal == "wal" and may_lose_writes()
         self._checkpointer: Checkpointer | None = None
 
     def make_engine(self, url: URL) -> Engine:
@@ -64,7 +63,7 @@ class SQLite(Dialect):
             connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
             pool_size=2,
             max_overflow=20,
-            pool_timeout=self._pool_timeout,
+            pool_timeout=self.connect_timeout,
             pool_use_lifo=True,
         )
         event.listen(engine, "connect", self._set_up)

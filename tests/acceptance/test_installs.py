@@ -109,9 +109,7 @@ def test_the_wheel_works_from_an_empty_folder(built: Path, fresh_python: Path, e
     assert "Usage" in commands
 
 
-def test_an_editable_install_works_from_an_empty_folder(
-    checkout: Path, fresh_python: Path, empty_folder: Path
-) -> None:
+def test_an_editable_install_works_from_an_empty_folder(checkout: Path, fresh_python: Path, empty_folder: Path) -> None:
     install(fresh_python, "--no-build-isolation", "--editable", checkout, cwd=empty_folder)
     place, commands, _ = use(fresh_python, empty_folder)
     assert Path(place.strip()).is_relative_to(checkout)

@@ -1,0 +1,73 @@
+"""How a command ends: its exit code, and the one message that a person reads."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import click
+
+from ..errors import (
+    JobConflictError,
+    JobNotFoundError,
+    SchedulerError,
+    SchemaNewerError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownRevisionError,
+)
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    CONFLICT = 4
+    PARTLY = 5
+    """Several were asked for, and only some could be done."""
+    UNUSABLE = 69
+    """The store is unreachable or cannot be used (sysexits.h: EX_UNAVAILABLE)."""
+    INTERRUPTED = 130
+
+
+class Failed(click.ClickException):
+    """Ends a command with a message on stderr and an exit code."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = int(code)
+
+
+_CODES: tuple[tuple[type[SchedulerError], Exit], ...] = (
+    (JobNotFoundError, Exit.NOT_FOUND),
+    (JobConflictError, Exit.CONFLICT),
+    (UnknownRevisionError, Exit.ERROR),
+    (StoreError, Exit.UNUSABLE),
+)
+
+
+def code_of(error: SchedulerError) -> Exit:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)
+
+
+def message_of(error: SchedulerError) -> str:
+    """Return what happened, and at its end the next command to try where there is one."""
+    return f"{error}{_next_command(error)}"
+
+
+def failure(error: SchedulerError) -> Failed:
+    """Return the end of a command for an error."""
+    return Failed(message_of(error), code_of(error))
+
+
+def _next_command(error: SchedulerError) -> str:
+    if isinstance(error, JobConflictError):
+        return f" See how it ended with 'flask scheduler show {error.job_id}'."
+    if isinstance(error, StoreUnavailableError):
+        return " 'flask scheduler status' tells when it answers."
+    if isinstance(error, SchemaNewerError):
+        return " 'flask scheduler db current' shows the revision."
+    return ""

@@ -1,0 +1,83 @@
+"""The group of all commands: it finds the app, and turns every failure into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+from flask.cli import AppGroup, with_appcontext
+
+from ..client import current_client
+from ..errors import SchedulerError, StoreRefusedError
+from ..store import Store, reason
+from .exits import Exit, failure
+
+
+class Commands(AppGroup):
+    """A group whose commands run in the app's context."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:  # type: ignore[override]
+        """Register a command; what the database refuses inside it becomes a `StoreRefusedError`."""
+        return lambda function: click.Group.command(self, *args, **kwargs)(with_appcontext(_refusable(function)))
+
+
+class SchedulerCommands(Commands):
+    """The outermost group: no traceback for what a person can mend, and an exit code for each way to end."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Finding and making the app happens in here too."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except SchedulerError as error:
+            raise failure(error) from error
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            ctx.exit(Exit.INTERRUPTED)
+
+
+def _refusable(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BrokenPipeError:  # the reader of stdout has gone, which is not the database's doing
+            raise
+        except Store.errors as error:
+            raise StoreRefusedError(current_client().store.url, reason(error)) from error
+
+    return run
+
+
+@click.group(
+    "scheduler",
+    cls=SchedulerCommands,
+    short_help="Run, list and cancel deferred jobs.",
+    epilog="Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not found, 4 conflict, 5 partly failed, "
+    "69 database unreachable or unusable, 130 interrupted.",
+)
+def scheduler_commands() -> None:
+    """Run, list, explain and cancel the jobs of an app.
+
+    \b
+    Where to begin:
+      flask scheduler status        is everything well?
+      flask scheduler list          the newest jobs
+      flask scheduler why ID        why has this one not run yet?
+      flask scheduler run           run jobs in this process, until Ctrl-C
+
+    Data goes to stdout, notes to stderr; most commands take --format json.
+    """
+
+
+@scheduler_commands.group("db", cls=Commands)
+def db_commands() -> None:
+    """Make, upgrade and check the scheduler's tables.
+
+    They stand in SCHEDULER_DATABASE_URL, with a version table of their own, so they can live in the
+    app's database beside its own migrations.
+    """

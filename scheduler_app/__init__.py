@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from .client import Actor, JobHandle, Verbs, current_client, using_with
+from .client import Actor, JobHandle, TaskFunction, Verbs, current_client, using_with
 from .errors import SchedulerError
 from .executors import current_job
 from .extension import Scheduler
@@ -16,6 +17,8 @@ from .store import include_name
 if TYPE_CHECKING:
     from .service import create_app
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _verbs = Verbs(current_client)
 schedule_after = _verbs.schedule_after
 schedule_at = _verbs.schedule_at
@@ -32,6 +35,10 @@ def using(**options: Any) -> Verbs:
     return using_with(current_client, **options)
 
 
+@overload
+def task(function: Callable[P, R], /) -> TaskFunction[P, R]: ...
+@overload
+def task(**options: Any) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
 def task(function: Any = None, /, **options: Any) -> Any:
     """Make a function a task: ``@task``, or ``@task(name=..., queue=..., attempts=..., delivery=..., aliases=...)``.
 

@@ -7,7 +7,7 @@ nothing of this package still catches them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -453,3 +453,52 @@ class NoSigningKeyError(SchedulerError):
             "Stored calls must be signed, and there is no key to sign them with."
             " Set SECRET_KEY or SCHEDULER_SIGNING_KEY, the same on every host."
         )
+
+
+# -- the admin -------------------------------------------------------------------------------------
+
+
+class CursorError(SchedulerError, ValueError):
+    """The cursor of a list was not made by this app for this list."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The cursor cannot be used: it was cut, changed, or made before the signing key changed."
+            " Ask again without cursor=, and follow next_cursor from there."
+        )
+
+
+class RequestError(SchedulerError, ValueError):
+    """A request names parameters that do not exist or cannot be used; `problems` has a sentence for each, by name."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(" ".join(self.problems.values()))
+
+
+class AuthorizeError(SchedulerError, TypeError):
+    """The app's own `authorize` function answered neither an `Actor` with a known role nor None."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(
+            f"The function given to @scheduler.authorize returned {answer}, so the request was refused."
+            " Return Actor(name, role) with the role 'viewer', 'operator' or 'admin', or None."
+        )
+
+
+# -- the stand-alone service -----------------------------------------------------------------------
+
+
+class UnknownEnvironmentError(SchedulerError, LookupError):
+    """`SCHEDULER_ENV` names no file of settings."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(
+            f"SCHEDULER_ENV is {name!r}, and there is no file of that name in config/; it has"
+            f" {', '.join(map(repr, names))}.{did_you_mean(name, names)}"
+        )
+
+
+class ReminderError(SchedulerError, ValueError):
+    """What a person asked the demo for cannot be done; the sentence is for that person."""

@@ -5,8 +5,8 @@ the client for one verb, and shows the answer; it decides nothing itself. Import
 command on `scheduler_commands`.
 """
 
-from . import cancel, database, list, run, show, status, why  # noqa: F401 - each registers its commands
+from . import cancel, database, listing, run, show, status, why
 from .exits import Exit
 from .group import scheduler_commands
 
-__all__ = ["Exit", "scheduler_commands"]
+__all__ = ["Exit", "cancel", "database", "listing", "run", "scheduler_commands", "show", "status", "why"]

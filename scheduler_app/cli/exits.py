@@ -37,7 +37,7 @@ class Failed(click.ClickException):
 
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
-        self.exit_code = int(code)
+        self.exit_code = int(code)  # type: ignore[misc] # click reads it from the instance
 
 
 _CODES: tuple[tuple[type[SchedulerError], Exit], ...] = (

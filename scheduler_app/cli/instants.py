@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from ..client import current_scheduler
 
@@ -16,8 +16,7 @@ def iso(instant: datetime | None, zone: tzinfo) -> str | None:
     """Return an instant for programs: RFC 3339 with microseconds and its offset from UTC."""
     if instant is None:
         return None
-    text = instant.astimezone(zone).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z") if zone.utcoffset(instant) == UTC.utcoffset(None) else text
+    return instant.astimezone(zone).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def plain(instant: datetime, zone: tzinfo) -> str:

@@ -16,7 +16,7 @@ from ..jobs import JobState
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class State(click.ParamType):
+class State(click.ParamType):  # type: ignore[type-arg] # older releases of click have none
     """One of the states of a job."""
 
     name = "state"
@@ -34,7 +34,7 @@ class State(click.ParamType):
         return [CompletionItem(state.value) for state in JobState if state.startswith(incomplete)]
 
 
-class Zone(click.ParamType):
+class Zone(click.ParamType):  # type: ignore[type-arg] # older releases of click have none
     """A time zone of the IANA database."""
 
     name = "zone"
@@ -53,7 +53,7 @@ class Zone(click.ParamType):
         return [CompletionItem(name) for name in sorted(available_timezones()) if name.startswith(incomplete)]
 
 
-class Cursor(click.ParamType):
+class Cursor(click.ParamType):  # type: ignore[type-arg] # older releases of click have none
     """Where a page begins: after the job of this id, which need not be there any more."""
 
     name = "id"
@@ -66,7 +66,7 @@ class Cursor(click.ParamType):
             self.fail(f"{value!r} is not the id of a job. Pass the last id that the page before showed.", param, ctx)
 
 
-class Slots(click.ParamType):
+class Slots(click.ParamType):  # type: ignore[type-arg] # older releases of click have none
     """An executor's alias and its size: ``ALIAS=N``."""
 
     name = "alias=n"

@@ -87,11 +87,13 @@ class Runner:
     def _call(self, claim: Claim, task: Task, call: Call) -> Any:
         current.enter(claim)
         with self.app.app_context():
-            signals.job_started.send(
-                self, job_id=claim.id, task=claim.task, attempt=claim.attempt + 1, queue=claim.queue
-            )
+            if signals.job_started.receivers:
+                signals.job_started.send(
+                    self, job_id=claim.id, task=claim.task, attempt=claim.attempt + 1, queue=claim.queue
+                )
             faults.reach("start")
-            returned = self.app.ensure_sync(task.function)(*call.args, **call.kwargs)
+            function = self.app.ensure_sync(task.function) if task.is_async else task.function
+            returned = function(*call.args, **call.kwargs)
             faults.reach("end")
             return returned
 

@@ -27,15 +27,16 @@ class ThreadExecutor(DurableExecutor):
         super().__init__()
         self.max_workers = int(max_workers)
         self._inbox: SimpleQueue[Claim | Callable[[], None] | None] = SimpleQueue()
-        self._waiting: dict[str, Claim] = {}
-        self._running: dict[str, Claim] = {}
+        self._waiting: dict[Claim, bool] = {}
+        self._running: dict[Claim, bool] = {}
         self._threads: list[Thread] = []
 
-    # Both dicts change by single operations, which are atomic; whoever pops a claim from `_waiting` owns it.
+    # Both dicts change by single operations, which are atomic; whoever pops a claim from `_waiting` owns it. They are
+    # keyed by the claim, not by its job: one that was taken back may still be in the inbox when its job comes again.
 
     def submit(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
-            self._waiting[claim.id] = claim
+            self._waiting[claim] = True
             self._inbox.put(claim)
         self._start_threads(len(self._waiting) + len(self._running))
 
@@ -46,11 +47,11 @@ class ThreadExecutor(DurableExecutor):
         return len(self._waiting)
 
     def running(self) -> list[Claim]:
-        return list(self._running.values())
+        return list(self._running)
 
     def take_back(self, claimed_before: float | None = None) -> list[Claim]:
-        old = [c for c in list(self._waiting.values()) if claimed_before is None or c.claimed_at < claimed_before]
-        return [claim for claim in old if self._waiting.pop(claim.id, None) is claim]
+        old = [c for c in list(self._waiting) if claimed_before is None or c.claimed_at < claimed_before]
+        return [claim for claim in old if self._waiting.pop(claim, False)]
 
     def shutdown(self, wait: bool = True) -> None:
         """End the threads that are idle; one that still runs a job ends after it. Waits for them if asked to."""
@@ -76,12 +77,12 @@ class ThreadExecutor(DurableExecutor):
                 item()
 
     def _carry(self, claim: Claim) -> None:
-        self._running[claim.id] = claim
-        if self._waiting.pop(claim.id, None) is not claim:
-            self._running.pop(claim.id, None)
+        self._running[claim] = True
+        if not self._waiting.pop(claim, False):
+            self._running.pop(claim, None)
             return
         result = self._run(claim)
-        self._running.pop(claim.id, None)
+        self._running.pop(claim, None)
         self._report(self.alias, claim, result)
 
     def _do_submit_job(self, aps_job: Any, run_times: Sequence[datetime]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -21,6 +23,10 @@ from ..tasks import ModuleRule, TaskRegistry
 from .keys import make_signer
 from .nudge import Nudge
 
+DEBUG_TOKEN = "SCHEDULER_DEBUG_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+"""The environment variable by which a reloader's children keep the token that their parent made."""
+
+_log = logging.getLogger("scheduler_app")
 _EXECUTORS: Mapping[str, Callable[[int], DurableExecutor]] = {"threads": ThreadExecutor}
 
 
@@ -32,7 +38,6 @@ class Parts:
         self.settings = settings
         self._declarations = declarations
         self.authorize: Authorize | None = None
-        self.debug_token: str | None = None
         self.start: Callable[[], None] = lambda: None
         """Starts the loop in this process, unless it runs."""
         self.registry = TaskRegistry(ModuleRule(settings.task_modules))
@@ -58,6 +63,21 @@ class Parts:
                 if self._signer is None:
                     self._signer = make_signer(self.settings)
         return self._signer
+
+    @property
+    def debug_token(self) -> str | None:
+        """In debug without configured authentication: the token that opens the admin; else None."""
+        settings = self.settings
+        configured = settings.admin_token or settings.admin_tokens or self.authorize is not None
+        return None if configured or not self._app.debug else os.environ.get(DEBUG_TOKEN)
+
+    def tell_admin(self) -> None:
+        """Say in the log where the admin is, or how to open it."""
+        path = f"{self.settings.admin_url_prefix}/api/v1/jobs"
+        if self.debug_token is not None:
+            _log.warning("scheduler admin is at %s?token=%s while debug is on", path, self.debug_token)
+        elif not (self.settings.admin_token or self.settings.admin_tokens or self.authorize):
+            _log.info("scheduler admin is closed; set SCHEDULER_ADMIN_TOKEN to open %s", path)
 
     # -- the loop ----------------------------------------------------------------------------------
 

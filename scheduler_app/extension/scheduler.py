@@ -33,13 +33,11 @@ from ..loop import DurableScheduler
 from ..schedules import cron_trigger
 from ..settings import read_settings
 from ..tasks import declare
-from .parts import Parts
+from .parts import DEBUG_TOKEN, Parts
 from .starting import Starting
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DEBUG_TOKEN = "SCHEDULER_DEBUG_TOKEN"  # noqa: S105 - the name of a variable, not a secret
-"""The environment variable by which a reloader's children keep the token that their parent made."""
 
 
 class Scheduler:
@@ -80,7 +78,7 @@ class Scheduler:
         app.register_blueprint(admin_blueprint(settings.admin_url_prefix))
         app.cli.add_command(scheduler_commands)
         app.shell_context_processor(lambda: {"scheduler": self})
-        _tell_admin(app, parts)
+        os.environ.setdefault(DEBUG_TOKEN, secrets.token_urlsafe(24))
         starting = Starting(app, parts)
         parts.start = starting.start
         starting.arrange()
@@ -242,15 +240,3 @@ def make_task(client: Callable[[], Client], function: Any, options: dict[str, An
         return TaskFunction(client, function, declare(function, **options))
 
     return decorate if function is None else decorate(function)
-
-
-def _tell_admin(app: Flask, parts: Parts) -> None:
-    """In debug without configured authentication: make a token, keep it over reloads, and say where it opens."""
-    settings = parts.settings
-    if settings.admin_token or settings.admin_tokens or parts.authorize is not None or not app.debug:
-        return
-    made = DEBUG_TOKEN not in os.environ
-    parts.debug_token = os.environ.setdefault(DEBUG_TOKEN, secrets.token_urlsafe(24))
-    if made:
-        path = f"{settings.admin_url_prefix}/api/v1/jobs"
-        logging.getLogger("scheduler_app").warning("The scheduler's admin is at %s?token=%s", path, parts.debug_token)

@@ -54,6 +54,7 @@ class Starting:
         """Start the loop in this process, unless it runs."""
         with self._lock:
             if not self._parts.running:
+                self._parts.tell_admin()
                 self._parts.aps.start()
 
     def _start_unless_testing(self) -> None:

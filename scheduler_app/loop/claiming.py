@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ..clock import monotonic
 from ..executors import DurableExecutor
@@ -108,7 +108,7 @@ class Claiming:
 
 
 def _is_too_late(one: Claim, now: datetime) -> bool:
-    return one.max_lateness is not None and now - one.run_at > timedelta(seconds=one.max_lateness)
+    return one.max_lateness is not None and (now - one.run_at).total_seconds() > one.max_lateness
 
 
 def _enters(one: Claim, room: list[int]) -> bool:

@@ -32,6 +32,10 @@ from .wakeups import Listening
 from .worker import Worker
 
 
+QUIET_FAILURES = 5
+"""How many turns in a row may lose a race for a lock before that is worth a line in the log."""
+
+
 class DurableScheduler(BackgroundScheduler):
     """Runs due jobs of one store in this process, together with any other process that does the same.
 
@@ -127,15 +131,16 @@ class DurableScheduler(BackgroundScheduler):
 
     def _process_jobs(self) -> float | None:
         """Do one turn and return the seconds to wait. Never raises: a failed turn is told, and tried again."""
-        self._waiting_until = float("-inf")
+        self._waiting_until = float("inf")  # while it turns, whatever is new wakes it: it may have looked already
         try:
             wait = self._one_turn()
             self._failures = 0
         except Exception as error:  # whatever it was, the thread must live; the next turn tries again
             self._failures += 1
-            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)
-            self._store.recheck()
-            signals.scheduler_failed.send(self, error=error, retry_seconds=wait)
+            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            if self._failures > QUIET_FAILURES or not self._store.dialect.is_transient(error):
+                self._store.recheck()
+                signals.scheduler_failed.send(self, error=error, retry_seconds=wait)
         self._waiting_until = monotonic() + wait
         return wait
 
@@ -196,7 +201,7 @@ class DurableScheduler(BackgroundScheduler):
 
     def has_room(self) -> bool:
         """Whether a job that is due now would start here at once."""
-        if self.state != STATE_RUNNING or not self._ready:
+        if self.state != STATE_RUNNING or not self._ready or self.worker.queues is not None:
             return False
         return any(executor.free_slots() for executor in self._executors.values())
 
@@ -207,9 +212,8 @@ class DurableScheduler(BackgroundScheduler):
         self.wakeup()
 
     def _on_reborn(self) -> None:
-        """Drop claims that have not started: they were taken from us. Those that run are superseded when they end."""
-        for executor in self._executors.values():
-            executor.take_back()
+        """Let go of claims that have not started, for they were taken from us; those that run end superseded."""
+        self._take_back_all()
         self.wakeup()
 
     def _watch(self) -> None:

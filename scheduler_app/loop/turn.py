@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 
 from .. import faults, signals
@@ -156,10 +157,23 @@ class Turn:
     def _apart(self) -> tuple[Turned, _View]:
         turned = Turned()
         self._settle_halving(self._flight.unwritten(), turned)
-        view = self._store.read(self._peek)
+        view = self._peek_apart(turned)
         self._fire_apart(view, turned)
         self._claim_apart(view, turned)
         return turned, view
+
+    def _peek_apart(self, turned: Turned) -> _View:
+        try:
+            return self._store.read(self._peek)
+        except Exception as error:
+            self._raise_if_outage(error)
+        self._store.write(lambda connection: schedules.pause_unreadable(connection, self._store.dialect))
+        turned.quarantined += self._put_aside_unreadable()
+        return self._store.read(self._peek)
+
+    def _put_aside_unreadable(self) -> list[tuple[str, str]]:
+        now = self._store.clock.now()
+        return self._store.write(lambda c: change.quarantine_unreadable(c, self._store.dialect, now))
 
     def _settle_halving(self, finished: list[Finished], turned: Turned) -> None:
         if not finished:
@@ -183,7 +197,9 @@ class Turn:
 
     def _settle_unstorable(self, finished: Finished, error: Exception) -> None:
         settlement = _settlement(finished, self._store.clock.now())
-        self._store.write(lambda connection: settle.settle_unstorable(connection, settlement, reason(error)))
+        self._store.write(
+            lambda connection: settle.settle_unstorable(connection, self._store.dialect, settlement, reason(error))
+        )
         self._flight.written([finished])
 
     def _fire_apart(self, view: _View, turned: Turned) -> None:
@@ -209,10 +225,15 @@ class Turn:
         for one in due:
             turned.quarantined += self._quarantine_unreadable(one, view.now)
         for one in due:
-            part = Turned()
-            self._alone(lambda c, one=one, part=part: self._claim(c, _View(view.now, [one], None), part))  # type: ignore[misc]
-            self._committed([], part)
-            turned.claimed += part.claimed
+            part = self._alone(lambda c, one=one: self._claim_range(c, one, view.now))  # type: ignore[misc]
+            if part is not None:
+                self._committed([], part)
+                turned.claimed += part.claimed
+
+    def _claim_range(self, connection: Connection, due: Range, now: datetime) -> Turned:
+        part = Turned()
+        self._claim(connection, _View(now, [due], None), part)
+        return part
 
     def _quarantine_unreadable(self, due: Range, now: datetime) -> list[tuple[str, str]]:
         why = "its row cannot be read: it was changed by other means"
@@ -221,7 +242,9 @@ class Turn:
             bad = [i for i in claim.due_ids(connection, due, now, 500) if not claim.is_readable(connection, i)]
             return [(i, why) for i in bad if change.quarantine_if_scheduled(connection, i, why)]
 
-        return self._store.write(put_aside)
+        if self._store.read(lambda c: all(claim.is_readable(c, i) for i in claim.due_ids(c, due, now, 500))):
+            return []
+        return self._put_aside_unreadable() + self._store.write(put_aside)
 
     def _alone(self, work: Callable[[Connection], T]) -> T | None:
         """Run one part in a transaction of its own; a row's fault ends only this part."""
@@ -277,16 +300,27 @@ class Turn:
         if turned.fired:
             return 0.0
         instants = [r.following for r in view.ranges if r.following is not None and self._claiming.serves(r.queue)]
-        if view.next_fire is not None:
+        if view.next_fire is not None and view.next_fire > view.now:
             instants.append(view.next_fire)
+        longest = self._longest_wait()
         if not instants:
-            return self._poll_seconds
+            return longest
         ahead = (min(instants) - self._store.clock.now()).total_seconds()
-        return min(max(ahead, 0.0), self._poll_seconds)
+        return min(max(ahead, 0.0), longest)
+
+    def _longest_wait(self) -> float:
+        """Return the poll interval, or less while claims wait for a slot: those that get none are given back soon."""
+        waiting = any(executor.waiting() for executor in self._executors.values())
+        return min(self._poll_seconds, self._not_started_seconds) if waiting else self._poll_seconds
+
+
+@cache
+def _policy(attempts: int) -> RetryPolicy:
+    return RetryPolicy(attempts=attempts)
 
 
 def _settlement(finished: Finished, now: datetime) -> Settlement:
-    policy = RetryPolicy(attempts=finished.claim.max_attempts)
+    policy = _policy(finished.claim.max_attempts)
     transition = decide(finished.claim.attempt, finished.result, policy, now, random.random)
     return Settlement(finished.claim, finished.result, transition)
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from ..jobs import JobState, Outcome
 from .claim import KEY_PREFIX
+from .dialect import Dialect
 from .tables import jobs
 from .types import Instant
 
@@ -68,6 +81,27 @@ def quarantine_if_scheduled(connection: Connection, job_id: str, reason: str) ->
         .values(state=JobState.QUARANTINED.value, live_key=None, error=reason, version=jobs.c.version + 1)
     )
     return bool(connection.execute(statement).rowcount)
+
+
+def quarantine_unreadable(connection: Connection, dialect: Dialect, now: datetime) -> list[tuple[str, str]]:
+    """Put aside every scheduled job whose `run_at` cannot be read; return each one's id and reason.
+
+    The reason keeps what stood there, and `run_at` becomes `now`, so that the row can be shown and mended. Reads all
+    scheduled jobs: for when a peek has failed.
+    """
+    statement = (
+        update(jobs)
+        .where(literal_column("state = 'scheduled'"), dialect.unreadable(jobs.c.run_at))
+        .values(
+            state=JobState.QUARANTINED.value,
+            live_key=None,
+            error=literal("its run_at cannot be read: ") + cast(jobs.c.run_at, Text),
+            run_at=now,
+            version=jobs.c.version + 1,
+        )
+        .returning(jobs.c.id, jobs.c.error)
+    )
+    return [(row.id, row.error) for row in connection.execute(statement)]
 
 
 UNSERVED = "no live worker knows its task: "

@@ -5,12 +5,13 @@ The verbs of the store are written once. Where databases differ, the verb asks t
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, FromClause, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
@@ -72,6 +73,25 @@ class Dialect(ABC):
     @abstractmethod
     def pack(self, values: Sequence[str]) -> Any:
         """Return `values` as the one parameter that `among` takes."""
+
+    @abstractmethod
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        """Return a list of rows, handed over as the one parameter `name`, to join with; see `pack_rows`.
+
+        One statement for a whole batch: no round trip per row, and one release of the interpreter's lock.
+        """
+
+    def pack_rows(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Return rows as the one parameter that `rows` takes; an instant is handed over as `instant` gives it."""
+        return json.dumps(rows, ensure_ascii=False)  # an escaped lone surrogate would get past the driver
+
+    @abstractmethod
+    def instant(self, value: datetime | None) -> str | None:
+        """Return an instant as it stands in packed rows."""
+
+    @abstractmethod
+    def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return whether an instant is one that Python cannot read: text that is none, or beyond its years."""
 
     @abstractmethod
     def lock_for_upgrade(self, connection: Connection) -> None:

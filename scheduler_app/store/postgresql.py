@@ -6,7 +6,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, String, Table, any_, bindparam, create_engine, text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    String,
+    Table,
+    any_,
+    bindparam,
+    cast,
+    create_engine,
+    func,
+    literal_column,
+    not_,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, TimeoutError
@@ -15,6 +33,8 @@ from sqlalchemy.sql.dml import Insert
 from .dialect import Dialect, Watcher, driver_code
 
 CHANNEL = "scheduler_jobs"
+_FIRST_DAY: ColumnElement[Any] = literal_column("timestamptz '0001-01-02 00:00:00+00'")
+_LAST_DAY: ColumnElement[Any] = literal_column("timestamptz '9999-12-30 00:00:00+00'")
 _UPGRADE_LOCK = 0x5C4ED
 _RETRY = {"40001", "40P01", "55P03"}
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "25006")
@@ -77,6 +97,16 @@ class PostgreSQL(Dialect):
 
     def pack(self, values: Sequence[str]) -> list[str]:
         return list(values)
+
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        listed = func.json_to_recordset(cast(bindparam(name, type_=String), JSON))
+        return listed.table_valued(*columns, name="v").render_derived(with_types=True)
+
+    def instant(self, value: datetime | None) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        return not_(column.between(_FIRST_DAY, _LAST_DAY))
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})

@@ -7,10 +7,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, null, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    Connection,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.exc import DataError, IntegrityError
 
 from ..schedules import Schedule
+from .dialect import Dialect
 from .tables import jobs, schedules
 from .types import Instant
 
@@ -81,6 +95,20 @@ def pause_with_error(connection: Connection, uid: str, reason: str) -> bool:
     return bool(connection.execute(statement).rowcount)
 
 
+def pause_unreadable(connection: Connection, dialect: Dialect) -> int:
+    """Pause every schedule whose next run time cannot be read, with what stood there as the reason."""
+    statement = (
+        update(schedules)
+        .where(schedules.c.next_run_time.is_not(None), dialect.unreadable(schedules.c.next_run_time))
+        .values(
+            next_run_time=null(),
+            error=literal("its next_run_time cannot be read: ") + cast(schedules.c.next_run_time, Text),
+            version=schedules.c.version + 1,
+        )
+    )
+    return connection.execute(statement).rowcount
+
+
 def due_uids(connection: Connection, now: datetime, limit: int) -> list[str]:
     """Return the uids of due schedules, reading nothing else of them."""
     due = select(schedules.c.uid).where(schedules.c.next_run_time <= now).limit(limit)
@@ -91,7 +119,7 @@ def is_readable(connection: Connection, uid: str) -> bool:
     """Whether the schedule's row can be read at all."""
     try:
         connection.execute(_SCHEDULE.where(schedules.c.uid == uid)).one_or_none()
-    except (ValueError, TypeError, ArithmeticError):
+    except (ValueError, TypeError, ArithmeticError, DataError):
         return False
     return True
 

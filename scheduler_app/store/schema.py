@@ -11,8 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, column, func, select, table
-from sqlalchemy.engine import Inspector
+from sqlalchemy import Connection, Engine, Table, column, func, inspect, select, table
 
 from ..errors import SchemaMissingError, SchemaNewerError, SchemaOlderError
 from ..jobs import LIVE
@@ -48,7 +47,7 @@ def check(found: str | None, url: str) -> None:
 
 def revision(connection: Connection) -> str | None:
     """Return the revision that the database is at, or None where there is none."""
-    if not Inspector.from_engine(connection).has_table(VERSION_TABLE):  # type: ignore[arg-type]
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
     return None if found is None else str(found)
@@ -190,7 +189,7 @@ class Holdings(NamedTuple):
 def holdings(engine: Engine, cap: int) -> Holdings:
     """Count what a downgrade to nothing would remove; a table that is not there holds nothing."""
     with _look_into(engine) as connection:
-        there = set(Inspector.from_engine(connection).get_table_names())  # type: ignore[arg-type]
+        there = set(inspect(connection).get_table_names())
 
         def count(table: Table, *where: Any) -> int:
             some = select(table.c[next(iter(table.c.keys()))]).where(*where).limit(cap).subquery()

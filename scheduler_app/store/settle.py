@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Text, Update, and_, bindparam, case, literal_column, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Text, Update, and_, bindparam, case, column, select, update
 
-from ..jobs import JobState, Outcome
+from ..jobs import HELD, JobState, Outcome
 from ..outcomes import Result, Transition
 from .claim import Claim
 from .dialect import Dialect
@@ -45,7 +46,7 @@ def settle_if_held(
     """
     returning = [s for s in batch if s.transition.state is JobState.SCHEDULED]
     closing = [s for s in batch if s.transition.state is not JobState.SCHEDULED]
-    written = _close(connection, closing)
+    written = _close(connection, dialect, [_end(dialect, s) for s in closing])
     written += give_back_if_held(connection, [_given_back(s) for s in returning], now)
     stale = _superseded(connection, dialect, batch) if written < len(batch) else []
     _record_attempts(connection, dialect, [s for s in batch if s not in stale], worker_id)
@@ -53,46 +54,62 @@ def settle_if_held(
     return stale
 
 
-_stays_cancelled = and_(jobs.c.cancel_requested_at.is_not(None), bindparam("new_state") == JobState.FAILED.value)
-
-_CLOSE = (
-    update(jobs)
-    .where(
-        jobs.c.id == bindparam("job_id"),
-        jobs.c.claim_seq == bindparam("fence"),
-        literal_column("state IN ('claimed', 'running')"),
-    )
-    .values(
-        state=case((_stays_cancelled, JobState.CANCELLED.value), else_=bindparam("new_state", type_=jobs.c.state.type)),
-        outcome=bindparam("new_outcome"),
-        attempt=bindparam("new_attempt"),
-        started_at=bindparam("began_at", type_=Instant),
-        finished_at=bindparam("ended_at", type_=Instant),
-        result=bindparam("new_result", type_=Text),
-        error=bindparam("new_error", type_=Text),
-        version=jobs.c.version + 1,
-    )
+_ENDS = (
+    column("id", Text),
+    column("fence", BigInteger),
+    column("state", Text),
+    column("outcome", Text),
+    column("attempt", Integer),
+    column("started_at", Instant),
+    column("finished_at", Instant),
+    column("result", Text),
+    column("error", Text),
 )
 
 
-def _close(connection: Connection, batch: Sequence[Settlement]) -> int:
-    if not batch:
+@cache
+def _closing(dialect: Dialect) -> Update:
+    """Close a batch in one statement. A failed job whose cancellation was requested ends cancelled."""
+    end = dialect.rows("ends", _ENDS).c
+    stays_cancelled = and_(jobs.c.cancel_requested_at.is_not(None), end.state == JobState.FAILED.value)
+    return (
+        update(jobs)
+        .where(
+            jobs.c.id == end.id,
+            jobs.c.claim_seq == end.fence,
+            jobs.c.state.in_([state.value for state in HELD]),
+        )
+        .values(
+            state=case((stays_cancelled, JobState.CANCELLED.value), else_=end.state),
+            outcome=end.outcome,
+            attempt=end.attempt,
+            started_at=end.started_at,
+            finished_at=end.finished_at,
+            result=end.result,
+            error=end.error,
+            version=jobs.c.version + 1,
+        )
+    )
+
+
+def _close(connection: Connection, dialect: Dialect, ends: Sequence[dict[str, Any]]) -> int:
+    if not ends:
         return 0
-    return connection.execute(_CLOSE, [_closed(s) for s in batch]).rowcount
+    return connection.execute(_closing(dialect), {"ends": dialect.pack_rows(ends)}).rowcount
 
 
-def _closed(settlement: Settlement) -> dict[str, Any]:
+def _end(dialect: Dialect, settlement: Settlement) -> dict[str, Any]:
     claim, result, transition = settlement.claim, settlement.result, settlement.transition
     return {
-        "job_id": claim.id,
+        "id": claim.id,
         "fence": claim.fence,
-        "new_state": transition.state.value,
-        "new_outcome": None if transition.outcome is None else transition.outcome.value,
-        "new_attempt": transition.attempt,
-        "began_at": result.started_at,
-        "ended_at": result.finished_at,
-        "new_result": result.value,
-        "new_error": transition.error,
+        "state": transition.state,
+        "outcome": transition.outcome,
+        "attempt": transition.attempt,
+        "started_at": dialect.instant(result.started_at),
+        "finished_at": dialect.instant(result.finished_at),
+        "result": result.value,
+        "error": transition.error if transition.error is not None else result.error,
     }
 
 
@@ -165,9 +182,9 @@ def _record_superseded(connection: Connection, stale: Sequence[Settlement]) -> N
 _UNSTORABLE = "result could not be stored"
 
 
-def settle_unstorable(connection: Connection, settlement: Settlement, reason: str) -> bool:
+def settle_unstorable(connection: Connection, dialect: Dialect, settlement: Settlement, reason: str) -> bool:
     """Close one attempt whose end the database refuses, as failed with that reason. True if it still held."""
-    row = _closed(settlement)
+    end = _end(dialect, settlement)
     error = f"{_UNSTORABLE}: {reason}".encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
-    row |= {"new_state": "failed", "new_outcome": "error", "new_result": None, "new_error": error}
-    return bool(connection.execute(_CLOSE, row).rowcount)
+    end |= {"state": "failed", "outcome": "error", "result": None, "error": error}
+    return bool(_close(connection, dialect, [end]))

@@ -11,7 +11,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, String, Table, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    String,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import TimeoutError
@@ -21,6 +36,7 @@ from ..clock import host_now
 from ..errors import NetworkFileSystemError
 from .checkpoint import Checkpointer
 from .dialect import Dialect, Watcher, driver_code
+from .types import text_of
 
 READ_ONLY = "scheduler_read_only"
 """The execution option of a connection that will not write: it takes no write lock."""
@@ -104,6 +120,24 @@ class SQLite(Dialect):
 
     def pack(self, values: Sequence[str]) -> str:
         return json.dumps(values)
+
+    def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
+        each = func.json_each(bindparam(name, type_=String)).table_valued("value", name="each")
+        picked = (func.json_extract(each.c.value, f"$.{c.name}", type_=c.type).label(c.name) for c in columns)
+        return select(*picked).subquery("v")
+
+    def instant(self, value: datetime | None) -> str | None:
+        return None if value is None else text_of(value)
+
+    def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        second = func.substr(column, 1, 19)
+        fraction = func.substr(column, 20)
+        return or_(
+            func.typeof(column) != "text",
+            func.strftime("%Y-%m-%d %H:%M:%S", second).is_distinct_from(second),
+            not_(fraction.op("GLOB", is_comparison=True)("." + "[0-9]" * 6)),
+            second < "0001",
+        )
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         """Nothing to add: a write transaction has the file's one write lock from its BEGIN IMMEDIATE."""

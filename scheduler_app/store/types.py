@@ -13,6 +13,13 @@ IDENTIFIER_LENGTH = 191
 """The longest identifier: what an InnoDB index over utf8mb4 can hold, as in APScheduler's own table."""
 
 
+def text_of(value: datetime) -> str:
+    """Return an instant as text whose order is the order of time: ``YYYY-MM-DD HH:MM:SS.ffffff`` in UTC."""
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]
+
+
 class Instant(TypeDecorator[datetime]):
     """A UTC instant with microseconds, readable in SQL; aware going in, aware (UTC) coming out.
 
@@ -31,7 +38,7 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        return text_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -26,17 +25,20 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A function that may be deferred. `attempts` counts all runs, the first included; `timeout` is in seconds."""
+    """A function that may be deferred. `attempts` counts all runs, the first included."""
 
     name: str
     function: Callable[..., Any]
     queue: str | None = None
     priority: int | None = None
     attempts: int = 1
-    timeout: float | None = None
-    redact: tuple[str, ...] = ()
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     aliases: tuple[str, ...] = ()
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calling it gives a coroutine, which must be run to its end."""
+        return _is_async(self.function)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Check that the function can be called so. Raises `ArgumentsError`, which shows no argument's value.
@@ -50,6 +52,11 @@ class Task:
             signature.bind(*args, **kwargs)
         except TypeError as error:
             raise ArgumentsError(self.name, f"{error}; it takes {_sketch(signature)}") from None
+
+
+@lru_cache(maxsize=4096)
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function)
 
 
 @lru_cache(maxsize=4096)
@@ -114,17 +121,9 @@ def _attempts(task: str, value: Any) -> int:
     return value
 
 
-def _timeout(task: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise TaskOptionError(task, f"timeout={value!r} is not a number of seconds above 0.")
-    return float(value)
-
-
 def _names(task: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, tuple | list) or not all(isinstance(name, str) and name for name in value):
-        raise TaskOptionError(task, f"{value!r} is not a tuple of names, such as ('token',).")
+        raise TaskOptionError(task, f"{value!r} is not a tuple of names, such as ('mail.hello',).")
     return tuple(value)
 
 
@@ -140,8 +139,6 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "queue": _queue,
     "priority": _priority,
     "attempts": _attempts,
-    "timeout": _timeout,
-    "redact": _names,
     "delivery": _delivery,
     "aliases": _names,
 }

@@ -1,0 +1,135 @@
+"""Who may do what: decided anew at each request, and closed wherever nothing says otherwise."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import current_app, g, request
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+
+from ..client import Actor, AppScheduler, Authorize, current_scheduler
+from ..errors import AuthorizeError
+from ..settings.readers import ADMIN_ROLES as ROLES
+
+OPEN: Final = "anyone"
+RULES: Final = {
+    "livez": OPEN,
+    "readyz": OPEN,
+    "list_jobs": "viewer",
+    "show_job": "viewer",
+    "cancel_job": "operator",
+    "nothing_here": "viewer",
+}
+"""The least role for each action. One that has no row here answers nobody."""
+
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
+
+
+def require_role() -> None:
+    """Let the request through if whoever asks has the role that its action needs.
+
+    Raises `NotFound` where no authentication is configured, `Unauthorized` for nobody known, and `Forbidden`.
+    """
+    action = str(request.endpoint).rpartition(".")[2]
+    needed = RULES.get(action)
+    if needed == OPEN:
+        return
+    actor = find_actor(current_scheduler())
+    if needed is None:
+        raise Forbidden("No role may do this.")
+    if ROLES.index(actor.role) < ROLES.index(needed):
+        raise Forbidden(f"The role {actor.role!r} may not do this; it takes the role {needed!r}.")
+    g.scheduler_actor = actor
+
+
+def current_actor() -> Actor:
+    """Return who makes the current request, where `require_role` let it through."""
+    actor: Actor = g.scheduler_actor
+    return actor
+
+
+def find_actor(scheduler: AppScheduler) -> Actor:
+    """Return who makes the request: the app's own `authorize` decides where there is one, else the tokens do."""
+    if scheduler.authorize is not None:
+        actor = _ask_app(scheduler.authorize)
+        _refuse_foreign_site()
+    else:
+        actor = _find_by_token(scheduler)
+    if actor is None:
+        raise Unauthorized(
+            "This needs authentication that is known here, such as the header 'Authorization: Bearer <token>'."
+        )
+    return actor
+
+
+def _ask_app(authorize: Authorize) -> Actor | None:
+    """Ask the app's own function. Raises `AuthorizeError` for an answer that is no known role."""
+    answer = current_app.ensure_sync(authorize)(request)
+    if answer is None:
+        return None
+    if not isinstance(answer, Actor):
+        raise AuthorizeError(f"a value of type {type(answer).__name__!r}")
+    if answer.role not in ROLES:
+        raise AuthorizeError(f"an Actor with the role {str(answer.role)[:60]!r}")
+    return answer
+
+
+# -- tokens ----------------------------------------------------------------------------------------
+
+
+def _find_by_token(scheduler: AppScheduler) -> Actor | None:
+    known = list(_known_tokens(scheduler))
+    if not known:
+        raise NotFound()
+    given = _bearer() or _token_in_address(scheduler)
+    # Every token is compared, so that the time taken tells nothing of which one was nearly right.
+    found = [actor for token, actor in known if hmac.compare_digest(_digest(token), _digest(given))]
+    return found[0] if given and found else None
+
+
+def _known_tokens(scheduler: AppScheduler) -> Iterator[tuple[str, Actor]]:
+    settings = scheduler.settings
+    if settings.admin_token:
+        yield settings.admin_token, Actor("admin token", "admin")
+    for number, (token, role) in enumerate(settings.admin_tokens.items(), 1):
+        yield token, Actor(f"{role} token {number}", role)
+    if scheduler.debug_token:
+        yield scheduler.debug_token, Actor("debug token", "admin")
+
+
+def _bearer() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _token_in_address(scheduler: AppScheduler) -> str:
+    """Return `?token=`, by which the address printed in debug opens; no other token is taken from an address."""
+    given = request.args.get("token", "") if request.method in ("GET", "HEAD") else ""
+    is_debug = hmac.compare_digest(_digest(given), _digest(scheduler.debug_token or ""))
+    return given if is_debug else ""
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+# -- other sites -----------------------------------------------------------------------------------
+
+
+def _refuse_foreign_site() -> None:
+    """Refuse a write that another site made a browser send along with this site's cookies."""
+    if request.method not in SAFE and not _bearer() and not _is_same_site():
+        raise Forbidden("A browser may do this only from this site's own pages, and this request does not show that.")
+
+
+def _is_same_site() -> bool:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site == "same-origin"
+    if origin is not None:
+        return urlsplit(origin).netloc == request.host
+    return not request.cookies

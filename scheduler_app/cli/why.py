@@ -1,0 +1,30 @@
+"""`flask scheduler why`: why has it not run yet?"""
+
+from __future__ import annotations
+
+import click
+
+from ..client import current_client
+from . import completion
+from .group import scheduler_commands
+from .options import format_option
+from .output import write_json
+from .words import coloured, printable
+
+
+@scheduler_commands.command("why", short_help="Explain why a job has not run yet.")
+@click.argument("job_id", metavar="ID", shell_complete=completion.ids)
+@format_option("table", "json")
+def explain_job(job_id: str, shape: str) -> None:
+    """Explain why a job has not run yet: its state, when it is due, who could run it, and what to do."""
+    found = current_client().explain(job_id)
+    job = found.job
+    if shape == "json":
+        facts = {"id": job.id, "task": job.task, "state": job.state.value}
+        write_json(facts | {"facts": list(found.facts), "remedy": found.remedy})
+        return
+    click.echo(f"{job.id} {printable(job.task)}: {coloured(job.state.value)}")
+    for fact in found.facts:
+        click.echo(f"  {printable(fact)}")
+    if found.remedy:
+        click.echo(f"What to do: {printable(found.remedy)}")

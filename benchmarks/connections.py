@@ -1,7 +1,8 @@
 """How many database connections one process holds: an app with a running scheduler, idle after some jobs.
 
-On PostgreSQL the server is asked (`pg_stat_activity`, by database); on SQLite the process's open files are counted. The most
-of several looks over some seconds counts, heartbeats included.
+On PostgreSQL the server is asked (`pg_stat_activity`, by database). On SQLite the process's open files are counted: its
+write-ahead logs, of which each connection has one (SQLite may keep the database file itself open for longer than its
+connection), or else the database file. The most of several looks over some seconds counts, heartbeats included.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _open_files(url: str) -> Callable[[], int]:
     folder = "/proc/self/fd"
 
     def look() -> int:
-        links = (os.path.join(folder, number) for number in os.listdir(folder))
-        return sum(os.path.realpath(link) == file for link in links)
+        open_files = [os.path.realpath(os.path.join(folder, number)) for number in os.listdir(folder)]
+        return open_files.count(f"{file}-wal") or open_files.count(file)
 
     return look

@@ -11,6 +11,8 @@ from collections.abc import Callable
 POINTS = (
     "insert-before-commit",
     "insert-after-commit",
+    "fire-before-commit",
+    "fire-after-commit",
     "claim-before-commit",
     "claim-after-commit",
     "submit",
@@ -20,6 +22,7 @@ POINTS = (
     "settle-after-commit",
     "release-before-commit",
     "rescue-before-commit",
+    "rescue-after-commit",
 )
 
 _hook: Callable[[str], None] | None = None

@@ -26,8 +26,10 @@ class Calls:
 
     def task_of(self, function: Any) -> Task:
         """Return the task of what was passed as the function. Raises `NotSchedulableError`."""
-        task = getattr(function, "scheduler_task", None)
-        return task if isinstance(task, Task) else self.registry.for_function(function)
+        if hasattr(type(function), "is_scheduler_task"):  # asked of the type: asking a LocalProxy would resolve it
+            task: Task = function.scheduler_task
+            return task
+        return self.registry.for_function(function)
 
     def payload_of(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return a call's arguments as JSON. Raises `ArgumentsError` and `PayloadError`."""

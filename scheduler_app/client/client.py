@@ -135,7 +135,9 @@ class Client:
         signed_for = self.calls.signed_for(new)
 
         def insert(connection: Connection) -> tuple[str, bool]:
-            return add.insert_keyed(connection, self.store.dialect, new, options.on_conflict, signed_for)
+            answer = add.insert_keyed(connection, self.store.dialect, new, options.on_conflict, signed_for)
+            faults.reach("insert-before-commit")
+            return answer
 
         job_id, created = self.store.write(insert)
         if created:

@@ -41,6 +41,8 @@ class TaskVerbs(Generic[P]):
 class TaskFunction(TaskVerbs[P], Generic[P, R]):
     """A task: calling it calls the function, here and now; its verbs defer the call."""
 
+    is_scheduler_task = True
+
     def __init__(self, client: Callable[[], Client], function: Callable[P, R], task: Task) -> None:
         super().__init__(client, self)
         update_wrapper(self, function)

@@ -67,6 +67,7 @@ class Rescuer:
         rescued = self._store.write(take_back)
         if rescued is None:
             return 0
+        faults.reach("rescue-after-commit")
         signals.worker_died.send(self, worker_id=row.id, host=row.host, pid=row.pid, reason=why, jobs=len(rescued))
         return self._tell(row.id, rescued)
 

@@ -326,6 +326,8 @@ def _settlement(finished: Finished, now: datetime) -> Settlement:
 
 
 def _reach(turned: Turned, when: str) -> None:
+    if turned.fired:
+        faults.reach(f"fire-{when}")
     if turned.claimed:
         faults.reach(f"claim-{when}")
     if turned.settled:

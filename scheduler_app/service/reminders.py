@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from flask import current_app
 
 from .. import JobHandle, current_job, task
+from ..admin.json_shapes import instant
 from ..client import current_client
 from ..errors import JobNotFoundError, MalformedPayloadError, ReminderError
 from ..jobs import HELD, Job, JobState
@@ -32,8 +33,8 @@ def remind(text: str) -> None:
     message = Message(
         text=text,
         job_id=current_job.id,
-        run_at=current_job.run_at.isoformat(),
-        arrived_at=arrived.isoformat(),
+        run_at=str(instant(current_job.run_at)),
+        arrived_at=str(instant(arrived)),
         lateness_ms=round((arrived - current_job.run_at).total_seconds() * 1000, 1),
         attempt=current_job.attempt,
     )
@@ -81,6 +82,8 @@ def _text(given: Any) -> str:
     text = given.strip()
     if len(text) > LONGEST_TEXT:
         raise ReminderError(f"The message has {len(text):,} characters; {LONGEST_TEXT} is the most.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ReminderError("The message holds half of a character, a lone surrogate. Send the whole.")
     return text
 
 
@@ -123,7 +126,7 @@ class Pending(NamedTuple):
             "state": self.state.value,
             "task": TASK,
             "message": self.text,
-            "run_at": self.run_at.isoformat(),
+            "run_at": instant(self.run_at),
         }
 
 

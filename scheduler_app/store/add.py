@@ -89,6 +89,9 @@ def insert_jobs(connection: Connection, dialect: Dialect, new: Sequence[NewJob])
     connection.execute(dialect.insert(jobs), [job.row() for job in new])
 
 
+_COUNTING = {"preserve_rowcount": True}
+"""Without it some drivers answer -1 for the rows of an INSERT."""
+
 _by_live_key = select(jobs.c.id).where(jobs.c.live_key == bindparam("live_key")).with_for_update()
 _by_id = select(jobs.c.id).where(jobs.c.id == bindparam("id"))
 
@@ -102,8 +105,7 @@ def insert_keyed(
     of the new call, signed for the standing job's id, when that job takes its arguments.
     """
     while True:
-        inserted = connection.execute(dialect.insert(jobs), job.row()).rowcount
-        if inserted:
+        if connection.execute(dialect.insert(jobs), job.row(), execution_options=_COUNTING).rowcount == 1:
             return job.id, True
         standing = connection.execute(_by_live_key, {"live_key": job.key}).scalar()
         if standing is not None:

@@ -225,7 +225,7 @@ def due_ids(connection: Connection, due: Range, now: datetime, limit: int) -> li
 def is_readable(connection: Connection, job_id: str) -> bool:
     """Whether the job's row can be read at all; a value that no type can take makes it False."""
     try:
-        row = Claim(*connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one())
+        row: Any = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one()
     except (ValueError, TypeError, ArithmeticError, DataError):
         return False
     return isinstance(row.max_lateness, int | float | None)

@@ -143,7 +143,7 @@ class Store:
         except StoreError:
             raise
         except (SQLAlchemyError, OSError) as error:
-            if self.may_pass(error):
+            if isinstance(error, OSError) or self.may_pass(error):
                 raise StoreUnavailableError(self.url, reason(error)) from error
             raise
         self._ready = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,8 +20,9 @@ MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture
-def make_app(sqlite_url: str) -> MakeApp:
+def make_app(sqlite_url: str) -> Iterator[MakeApp]:
     """Makes apps that schedule and never run anything."""
+    made: list[Flask] = []
 
     def make(**config: Any) -> Flask:
         app = Flask("shop")
@@ -29,9 +30,12 @@ def make_app(sqlite_url: str) -> MakeApp:
         defaults = {"SECRET_KEY": "0123456789abcdef", "SCHEDULER_DATABASE_URL": sqlite_url, "SCHEDULER_ROLE": "client"}
         app.config.from_mapping(defaults | config)
         Scheduler(app)
+        made.append(app)
         return app
 
-    return make
+    yield make
+    for app in made:
+        app.extensions["scheduler"].client.store.close()
 
 
 @pytest.fixture

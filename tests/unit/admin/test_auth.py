@@ -184,6 +184,13 @@ def test_in_debug_no_token_or_a_wrong_one_is_unauthorized(debug_app: Flask, quer
     assert debug_app.test_client().get(f"{JOBS}{query}").status_code == 401
 
 
+def test_the_token_is_not_handed_on_in_the_address_of_the_next_page(debug_app: Flask) -> None:
+    debug_app.extensions["scheduler"].client.schedule_many([(60, tidy)] * 2)
+    answer = debug_app.test_client().get(f"{JOBS}?token=made-token&limit=1")
+    assert "cursor=" in answer.headers["Link"]
+    assert "made-token" not in f"{answer.headers} {answer.get_data(as_text=True)}"
+
+
 def test_no_cookie_is_set(debug_app: Flask) -> None:
     assert "Set-Cookie" not in debug_app.test_client().get(f"{JOBS}?token=made-token").headers
 

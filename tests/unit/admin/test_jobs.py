@@ -133,6 +133,15 @@ def test_a_job_that_is_not_there_is_not_found(web: FlaskClient, job_id: str) -> 
         assert answer.status_code == 404
 
 
+def test_an_id_that_postgresql_cannot_even_be_asked_for_is_not_found(make_app: MakeApp, postgresql_url: str) -> None:
+    app = make_app(SCHEDULER_DATABASE_URL=postgresql_url, SCHEDULER_AUTO_UPGRADE=True, SCHEDULER_ADMIN_TOKEN="rule")
+    web = app.test_client()
+    web.environ_base["HTTP_AUTHORIZATION"] = "Bearer rule"
+    job = app.extensions["scheduler"].client.schedule_after(60, tidy, (), {})
+    assert ids(web) == [job.id]
+    assert web.get(f"{JOBS}/a%00b").status_code == 404
+
+
 def test_a_job_that_is_not_there_is_told_by_its_id(web: FlaskClient) -> None:
     assert web.get(f"{JOBS}/x").get_json()["detail"] == (
         "No job has the id 'x'. It may have been removed by retention; 'flask scheduler list' shows what there is."

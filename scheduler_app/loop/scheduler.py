@@ -16,6 +16,7 @@ from ..clock import host_now, monotonic
 from ..executors import DurableExecutor, Runner
 from ..outcomes import Refusal, Result
 from ..payload import Signer
+from ..schedules import encode_trigger, first_fire_time
 from ..store import Claim, Connection, Store, change, give_back, workers
 from ..tasks import TaskRegistry
 from .claiming import Claiming
@@ -30,7 +31,6 @@ from .turn import Turn, Turned
 from .unserved import UnservedJobs
 from .wakeups import Listening
 from .worker import Worker
-
 
 QUIET_FAILURES = 5
 """How many turns in a row may lose a race for a lock before that is worth a line in the log."""
@@ -92,6 +92,14 @@ class DurableScheduler(BackgroundScheduler):
     def _create_default_jobstore(self) -> DurableJobStore:
         return DurableJobStore(self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes)
 
+    def _real_add_job(self, aps_job: Any, jobstore_alias: str, replace_existing: bool) -> None:
+        """Store a job; its first fire time follows the store's clock and our rules for clock changes."""
+        if not hasattr(aps_job, "next_run_time"):
+            encode_trigger(aps_job.trigger)  # refuses, in words, a trigger that cannot be kept
+            first = first_fire_time(aps_job.trigger, self._store.clock.now())
+            aps_job._modify(next_run_time=None if first is None else first.astimezone(self.timezone))
+        super()._real_add_job(aps_job, jobstore_alias, replace_existing)
+
     def start(self, paused: bool = False) -> None:
         """Start the loop in this process. Needs no database yet: the loop waits for one, and says so."""
         self._tentative = self._pending_jobs
@@ -137,7 +145,7 @@ class DurableScheduler(BackgroundScheduler):
             self._failures = 0
         except Exception as error:  # whatever it was, the thread must live; the next turn tries again
             self._failures += 1
-            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)
             if self._failures > QUIET_FAILURES or not self._store.dialect.is_transient(error):
                 self._store.recheck()
                 signals.scheduler_failed.send(self, error=error, retry_seconds=wait)

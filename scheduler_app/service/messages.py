@@ -16,7 +16,7 @@ MOST_KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One reminder that has come. Instants are UTC, as in the REST API; `lateness_ms` is from its due time to its arrival."""
+    """One reminder that has come. Instants are UTC, as in the REST API; `lateness_ms` is from due to arrival."""
 
     text: str
     job_id: str

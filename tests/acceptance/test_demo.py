@@ -55,7 +55,6 @@ def instant(text: str) -> datetime:
 def test_a_message_comes_that_many_seconds_after_is_printed_and_shown(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         job = remind(process, "hello", 0.5)
-        assert arrived(process) == []
         (message,) = until(lambda: arrived(process), "the message")
         assert message["job_id"] == job["id"]
         assert (message["text"], message["attempt"]) == ("hello", 1)
@@ -74,9 +73,7 @@ def test_a_message_comes_once_although_the_process_is_killed_before_it_is_due(tm
     with demo(tmp_path) as process:
         began = time.monotonic()
         (message,) = until(lambda: arrived(process), "the message of the killed process")
-        print(
-            f"came {time.monotonic() - began:.2f} s after the new process answered, {message['lateness_ms']:.0f} ms late"
-        )
+        print(f"Shown {time.monotonic() - began:.2f} s after the new process answered.")
         assert message["job_id"] == job["id"]
         lateness = (instant(message["arrived_at"]) - instant(message["run_at"])).total_seconds() * 1000
         assert message["lateness_ms"] == pytest.approx(lateness, abs=1)

@@ -38,7 +38,9 @@ class History:
     settled: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
     """By job id: what a scheduler said that it stored as finished for good."""
     doomed: dict[int, float] = field(default_factory=dict)
-    """By process: when its death was decided, by itself or from outside; it died right after."""
+    """By process: when its death was decided, by itself or from outside; it died at some moment after that."""
+    dead: dict[int, float] = field(default_factory=dict)
+    """By process: when it was known to be dead."""
     points: dict[int, str] = field(default_factory=dict)
     """By killed process: where."""
 
@@ -78,6 +80,8 @@ def gather(lines: Iterable[Line]) -> History:
             history.settled[line["job"]].append(line)
         elif kind in ("dying", "kill"):
             _doom(history, line["victim"] if kind == "kill" else pid, line)
+        elif kind == "died":
+            history.dead[line["victim"]] = line["at"]
     for runs in history.runs.values():
         runs.sort(key=lambda run: (run.fence, run.started))
     return history
@@ -118,8 +122,10 @@ def _of_repeat(history: History, earlier: Run, later: Run) -> Iterator[str]:
     death = history.doomed.get(earlier.pid)
     if death is None:
         yield f"{name} ran again although process {earlier.pid} was not killed"
-    elif death < earlier.started:
+    elif history.dead.get(earlier.pid, death) < earlier.started:
         yield f"{name} started in process {earlier.pid} after its death"
+    elif earlier.ended is not None and later.started < earlier.ended:
+        yield f"{name} ran in two processes at once, {earlier.pid} and {later.pid}"
     elif later.started < death:
         yield f"{name} ran in process {later.pid} {death - later.started:.3f} s before process {earlier.pid} was killed"
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
-from typing import Any
 
 from flask import Flask
 
@@ -40,6 +39,8 @@ class Parts:
         self.authorize: Authorize | None = None
         self.start: Callable[[], None] = lambda: None
         """Starts the loop in this process, unless it runs."""
+        self.run_worker: Callable[..., int] = lambda **_: 0
+        """Runs a loop in this process until a signal ends it; see `AppScheduler.run_worker`."""
         self.registry = TaskRegistry(ModuleRule(settings.task_modules))
         self.store = Store(
             settings.database_url,
@@ -160,12 +161,6 @@ class Parts:
         if self._aps is not None and self._aps.running and not self._aps.is_healthy():
             return Health(False, "the loop of this process has not turned for a while")
         return Health(True)
-
-    def run_worker(self, **options: Any) -> int:
-        """Run a loop in this process until a signal ends it; see `AppScheduler.run_worker`."""
-        from .worker import run_worker
-
-        return run_worker(self, **options)
 
     def forget_parent(self) -> None:
         """In a forked child: drop the parent's loop, of which only a lifeless copy is here."""

@@ -8,6 +8,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, current_app, has_app_context
@@ -35,6 +36,7 @@ from ..settings import read_settings
 from ..tasks import declare
 from .parts import DEBUG_TOKEN, Parts
 from .starting import Starting
+from .worker import run_worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,6 +83,7 @@ class Scheduler:
         os.environ.setdefault(DEBUG_TOKEN, secrets.token_urlsafe(24))
         starting = Starting(app, parts)
         parts.start = starting.start
+        parts.run_worker = partial(run_worker, parts)
         starting.arrange()
 
     # -- scheduling --------------------------------------------------------------------------------

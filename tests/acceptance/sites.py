@@ -112,7 +112,6 @@ def create_app():
         return str(child.pid)
 
     def be_child():
-        import faulthandler; faulthandler.dump_traceback_later(6)
         with app.app_context():
             schedule_now(work.mark, "by a child")
         work.observe("child")

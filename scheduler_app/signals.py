@@ -29,7 +29,9 @@ job_started = _signals.signal("job-started")
 """The runner is about to call user code: `job_id`, `task`, `attempt`, `queue`."""
 
 job_settled = _signals.signal("job-settled")
-"""An attempt's end was stored: `job_id`, `task`, `state`, `outcome`, `attempt`, `error`, `exc_info`, `run_at`."""
+"""An attempt's end was stored: `job_id`, `task`, `queue`, `state`, `outcome`, `attempt`, `max_attempts`, `error`,
+`traceback`, `run_at` (of the next attempt, if there is one), `seconds` (how long it ran), `late` (how long after its
+time it started)."""
 
 job_superseded = _signals.signal("job-superseded")
 """A stale claim tried to write and changed nothing: `job_id`, `fence`."""
@@ -38,7 +40,7 @@ job_cancelled = _signals.signal("job-cancelled")
 """A waiting job was cancelled, or a running one was asked to stop: `job_id`, `state`."""
 
 job_rescued = _signals.signal("job-rescued")
-"""A dead worker's job was taken back: `job_id`, `state`, `crashes`, `worker_id`."""
+"""A dead worker's job was taken back: `job_id`, `task`, `state`, `crashes`, `worker_id`, `error`."""
 
 job_quarantined = _signals.signal("job-quarantined")
 """A job that cannot run was put aside: `job_id`, `reason`."""
@@ -53,7 +55,7 @@ schedule_paused = _signals.signal("schedule-paused")
 """A schedule was paused because it cannot fire: `name`, `reason`."""
 
 worker_died = _signals.signal("worker-died")
-"""Another worker was found dead: `worker_id`, `reason`, `jobs`."""
+"""Another worker was found dead: `worker_id`, `host`, `pid`, `reason`, `jobs` (how many it held)."""
 
 clock_stepped = _signals.signal("clock-stepped")
 """The host's clock jumped against the monotonic clock: `seconds`."""

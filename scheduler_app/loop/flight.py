@@ -48,7 +48,8 @@ class Flight:
         """Return every end that is not known to be written, those of an earlier failed turn first."""
         fresh = [self._landed.popleft() for _ in range(len(self._landed))]
         for finished in fresh:
-            self._note_pace(finished.alias)
+            if finished.result.refusal is None:  # what was given back unrun says nothing of how fast work is done
+                self._note_pace(finished.alias)
         self._unwritten += fresh
         return list(self._unwritten)
 
@@ -65,8 +66,9 @@ class Flight:
                 del self.claims[finished.claim.id]
 
     def crashed_before(self) -> bool:
-        """Whether a job that was in flight at an earlier worker's death is in flight here."""
-        return any(claim.crashes for claim in list(self.claims.values()))
+        """Whether a job that was in flight at an earlier worker's death is in flight here and has not ended."""
+        ended = {finished.claim for finished in self._unwritten}
+        return any(claim.crashes and claim not in ended for claim in list(self.claims.values()))
 
     def pace(self, alias: str) -> int:
         """Return how many jobs an executor finished in the last 50 ms."""

@@ -185,7 +185,7 @@ class Turn:
         except Exception as error:
             self._raise_if_outage(error)
             if len(finished) == 1:
-                self._settle_unstorable(finished[0], error)
+                self._settle_unstorable(finished[0], error, turned)
             else:
                 middle = len(finished) // 2
                 self._settle_halving(finished[:middle], turned)
@@ -195,12 +195,15 @@ class Turn:
         turned.settled += part.settled
         turned.superseded += part.superseded
 
-    def _settle_unstorable(self, finished: Finished, error: Exception) -> None:
-        settlement = _settlement(finished, self._store.clock.now())
-        self._store.write(
-            lambda connection: settle.settle_unstorable(connection, self._store.dialect, settlement, reason(error))
+    def _settle_unstorable(self, finished: Finished, error: Exception, turned: Turned) -> None:
+        now = self._store.clock.now()
+        failed = settle.unstorable(_settlement(finished, now), reason(error))
+        stale = self._store.write(
+            lambda connection: settle.settle_if_held(connection, self._store.dialect, [failed], self._worker.id, now)
         )
         self._flight.written([finished])
+        turned.superseded += stale
+        turned.settled += [] if stale else [failed]
 
     def _fire_apart(self, view: _View, turned: Turned) -> None:
         if view.next_fire is None or view.next_fire > view.now:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -182,9 +182,11 @@ def _record_superseded(connection: Connection, stale: Sequence[Settlement]) -> N
 _UNSTORABLE = "result could not be stored"
 
 
-def settle_unstorable(connection: Connection, dialect: Dialect, settlement: Settlement, reason: str) -> bool:
-    """Close one attempt whose end the database refuses, as failed with that reason. True if it still held."""
-    end = _end(dialect, settlement)
+def unstorable(settlement: Settlement, reason: str) -> Settlement:
+    """Return what is written instead of an end that the database refuses: failed, for that reason."""
     error = f"{_UNSTORABLE}: {reason}".encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
-    end |= {"state": "failed", "outcome": "error", "result": None, "error": error}
-    return bool(_close(connection, dialect, [end]))
+    result = replace(
+        settlement.result, outcome=Outcome.ERROR, refusal=None, value=None, error=error, traceback=None, exception=None
+    )
+    transition = Transition(JobState.FAILED, settlement.claim.attempt + 1, Outcome.ERROR, error=error)
+    return Settlement(settlement.claim, result, transition)

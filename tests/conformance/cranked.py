@@ -74,6 +74,7 @@ class RecordingExecutor(DurableExecutor):
     def submit(self, claims: Sequence[Claim]) -> None:
         self.submitted += claims
         self._waiting += claims
+        self.begin()
 
     def free_slots(self) -> int:
         return max(0, self.slots - len(self._waiting) - len(self._running))
@@ -89,16 +90,16 @@ class RecordingExecutor(DurableExecutor):
         self._waiting = [c for c in self._waiting if c not in old]
         return old
 
-    def begin(self) -> list[Claim]:
-        """Start as many claims as there are slots; return those that started."""
-        room = self.slots - len(self._running)
+    def begin(self) -> None:
+        """Start as many claims as there are slots."""
+        room = max(0, self.slots - len(self._running))
         started, self._waiting = self._waiting[:room], self._waiting[room:]
         self._running += started
-        return started
 
     def end(self, claim: Claim, result: Result) -> None:
         self._running.remove(claim)
         self._report(self.alias, claim, result)
+        self.begin()
 
 
 def never_runs(_claim: Claim) -> Result:
@@ -158,9 +159,8 @@ class Process:
         return turned
 
     def claim(self) -> list[Claim]:
-        """Do one turn; return what it claimed, started where there are slots."""
+        """Do one turn; return what it claimed."""
         turned = self.turn()
-        self.executor.begin()
         return [one for _alias, claims in turned.claimed for one in claims]
 
     def claim_one(self) -> Claim:

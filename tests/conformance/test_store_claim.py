@@ -12,7 +12,7 @@ from scheduler_app.loop.claiming import LOOKAHEAD, LOWEST_FIRST_EVERY
 from scheduler_app.payload import Signer
 from scheduler_app.store import Claim, Store, claim
 from scheduler_app.store.claim import KEY_PREFIX, Unserved
-from tests.conformance.cranked import ManualClock, Process, attempts_of, job, job_of, put, state_of, value_of
+from tests.conformance.cranked import ManualClock, Process, attempts_of, forge, job, job_of, put, state_of, value_of
 
 PAYS = 40
 """Jobs that an executor finished just now: what lets it claim as many ahead."""
@@ -20,12 +20,11 @@ PAYS = 40
 
 def warm_up(process: Process, count: int = PAYS) -> None:
     """Have the process finish so many jobs, whose number it may then claim beyond its slots."""
-    put(process.store, *(job(process.clock, queue="warm-up", priority=0) for _ in range(count)))
-    done = 0
-    while done < count:
-        for one in process.claim():
-            process.end(one)
-            done += 1
+    slots, process.executor.slots = process.executor.slots, count
+    put(process.store, *(job(process.clock) for _ in range(count)))
+    for one in process.claim():
+        process.end(one)
+    process.executor.slots = slots
     process.loop.paused = True
     process.turn()
     process.loop.paused = False
@@ -84,7 +83,7 @@ def test_higher_priorities_go_first_and_within_one_the_longest_due(store: Store,
 
 def test_queues_of_one_priority_take_turns(store: Store, clock: ManualClock) -> None:
     names = ["a", "b", "c"]
-    put(store, *(job(clock, queue=name) for name in names for _ in range(4)))
+    put(store, *(job(clock, queue=name, at_most_once=True) for name in names for _ in range(4)))
     process = Process(store, clock, slots=1)
     seen = []
     for _ in range(6):
@@ -96,7 +95,8 @@ def test_queues_of_one_priority_take_turns(store: Store, clock: ManualClock) -> 
 
 
 def test_every_eighth_claim_takes_the_lowest_priority_first(store: Store, clock: ManualClock) -> None:
-    put(store, *(job(clock, priority=0) for _ in range(20)), *(job(clock, priority=3) for _ in range(4)))
+    put(store, *(job(clock, priority=0, at_most_once=True) for _ in range(20)))
+    put(store, *(job(clock, priority=3, at_most_once=True) for _ in range(4)))
     process = Process(store, clock, slots=1)
     seen = []
     for _ in range(2 * LOWEST_FIRST_EVERY):
@@ -175,8 +175,6 @@ def test_a_job_that_outlived_a_worker_waits_for_a_free_slot(store: Store, clock:
 
 
 def set_column(store: Store, job_id: str, column: str, value: object) -> None:
-    from tests.conformance.cranked import forge
-
     forge(store, f"UPDATE scheduler_jobs SET {column} = :value WHERE id = :id", value=value, id=job_id)
 
 

@@ -71,7 +71,20 @@ def is_gone(row: WorkerRow, here: Process) -> bool:
         fields = _stat(row.pid)
     except PermissionError:
         return False
-    return fields is None or fields[0] in ("Z", "X") or int(fields[19]) != row.pid_started
+    if fields is None:
+        return not _may_exist(row.pid)
+    return fields[0] in ("Z", "X") or int(fields[19]) != row.pid_started
+
+
+def _may_exist(pid: int) -> bool:
+    """Ask the kernel itself: /proc may be mounted so that it hides the processes of other users (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @dataclass(slots=True)

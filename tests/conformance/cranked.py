@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apscheduler.triggers.base import BaseTrigger
 from sqlalchemy import text
 
+from scheduler_app.client.recurring import make_schedule
 from scheduler_app.executors import DurableExecutor
 from scheduler_app.jobs import Job, JobState, Outcome, new_id
 from scheduler_app.loop import claiming, flight, heartbeat, rescuer, turn, worker
@@ -22,7 +24,9 @@ from scheduler_app.loop.turn import Turn, Turned
 from scheduler_app.loop.worker import Worker
 from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.payload import Signer, encode_call
-from scheduler_app.store import Claim, NewJob, Store, add, find, workers
+from scheduler_app.schedules import Schedule, encode_trigger, first_fire_time
+from scheduler_app.store import Claim, NewJob, Store, add, find, schedules, workers
+from scheduler_app.tasks import Delivery, Task
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SIGNER = Signer([b"the key of the conformance tests"])
@@ -314,3 +318,34 @@ def broken(store: Store) -> Exception:
     if store.dialect.name == "sqlite":
         error.sqlite_errorname = "SQLITE_BUSY"
     return error
+
+
+# -- schedules ---------------------------------------------------------------------------------------
+
+
+def schedule(clock: ManualClock, name: str, trigger: BaseTrigger | str, **facts: Any) -> Schedule:
+    """Return a new, signed schedule of the task "shop:ship"; a trigger may be given as its stored text."""
+    first = facts.pop("next_run_time", None)
+    if isinstance(trigger, BaseTrigger):
+        first, trigger = first or first_fire_time(trigger, clock.now()), encode_trigger(trigger)
+    payload = encode_call((name,), {}, max_bytes=10_000, allowed=lambda _module: False)
+    task = Task(TASK, schedule, delivery=facts.pop("delivery", Delivery.AT_LEAST_ONCE))
+    return make_schedule(
+        SIGNER, clock.now(), name=name, title=name, task=task, payload=payload, trigger=trigger, queue="default",
+        next_run_time=first or clock.now(), **facts,
+    )  # fmt: skip
+
+
+def put_schedules(store: Store, *new: Schedule) -> None:
+    for one in new:
+        assert store.write(lambda connection, one=one: schedules.insert_if_absent(connection, one))  # type: ignore[misc]
+
+
+def schedule_named(store: Store, name: str) -> Schedule | None:
+    return store.read(lambda connection: schedules.by_name(connection, name))
+
+
+def jobs_of(store: Store, one: Schedule) -> list[Job]:
+    """Return a schedule's jobs, the earliest fire time first."""
+    rows = fetch(store, "SELECT id FROM scheduler_jobs WHERE schedule_uid = :uid ORDER BY fire_time", uid=one.uid)
+    return [job_of(store, row.id) for row in rows]

@@ -215,18 +215,32 @@ def test_arguments_that_are_too_large_are_refused(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"queue": "mial"}, "There is no queue 'mial'; SCHEDULER_QUEUES has 'default', 'mail', 'reports'. Did you mean 'mail'?"),
+        (
+            {"queue": "mial"},
+            "There is no queue 'mial'; SCHEDULER_QUEUES has 'default', 'mail', 'reports'. Did you mean 'mail'?",
+        ),
         ({"priorty": "high"}, "using(priorty=...): there is no such option. Did you mean 'priority'?"),
-        ({"priority": "hihg"}, "using(priority=...): it must be one of 'urgent', 'high', 'normal', 'low', not 'hihg'. Did you mean 'high'?"),
+        (
+            {"priority": "hihg"},
+            "using(priority=...): it must be one of 'urgent', 'high', 'normal', 'low', not 'hihg'."
+            " Did you mean 'high'?",
+        ),
         ({"attempts": 0}, "using(attempts=...): it must be a whole number of 1 or more: runs in all, not 0."),
         ({"key": ""}, "using(key=...): it must be a non-empty string, not ''."),
         ({"key": "k\x00"}, "using(key=...): 'k\\x00' has a character that cannot be printed."),
-        ({"on_conflict": "raise"}, "using(on_conflict=...): it says what to do about a key, so it needs key=... beside it."),
-        ({"key": "k", "on_conflict": "rais"}, "using(on_conflict=...): it must be one of 'existing', 'debounce', 'throttle', 'raise', not 'rais'. Did you mean 'raise'?"),
+        (
+            {"on_conflict": "raise"},
+            "using(on_conflict=...): it says what to do about a key, so it needs key=... beside it.",
+        ),
+        (
+            {"key": "k", "on_conflict": "rais"},
+            "using(on_conflict=...): it must be one of 'existing', 'debounce', 'throttle', 'raise', not 'rais'."
+            " Did you mean 'raise'?",
+        ),
         ({"tags": "a"}, "using(tags=...): it must be a list of strings, not 'a'."),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_an_option_that_cannot_be_used_is_refused(app: Flask, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SchedulerError) as refused:
         using(**options).schedule_after(1, remind, 1)

@@ -1,0 +1,97 @@
+"""One in five commits succeeds and is never answered: on schedule, claim and settle alike. Nothing is lost, nothing is
+doubled, nothing is stuck.
+
+Time budget: 25 s per database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler_app.jobs import JobState
+from scheduler_app.store import Store, find
+
+from ..processes import until
+from . import judge
+from .journal import of_kind, read
+from .nursery import nursery
+from .proxy import proxy_to
+from .worker import Options
+
+SHARE = 0.2
+CALLS = 150
+KINDS = ("schedule", "claim", "settle")
+SETTINGS = {
+    "SCHEDULER_HEARTBEAT_SECONDS": 0.5,
+    "SCHEDULER_POLL_SECONDS": 0.2,
+    "SCHEDULER_EXECUTORS": {"default": {"type": "threads", "max_workers": 4}},
+}
+
+
+@contextmanager
+def lossy(url: str, folder: Path) -> Iterator[tuple[str, float, Any]]:
+    """Yield the URL to use, the share that a process is to lose by itself, and what tells the counts in the end."""
+    if url.startswith("sqlite"):
+        told = lambda: Counter(kind for line in of_kind(folder, "lost") for kind in line["kinds"] or ["other"])  # noqa: E731
+        yield url, SHARE, told
+        return
+    with proxy_to(url) as (proxy, through):
+        proxy.share = SHARE
+        yield through, 0.0, lambda: proxy.lost
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(120)
+def test_a_commit_whose_reply_is_lost_neither_loses_nor_doubles_a_job(store_url: str, tmp_path: Path) -> None:
+    store = Store(store_url, auto_upgrade=True)
+    store.ensure_ready()
+    with lossy(store_url, tmp_path) as (url, share, told), nursery(tmp_path) as hatchery:
+        for _ in range(2):
+            hatchery.spawn(Options(str(tmp_path), url, "worker", SETTINGS, lossy=share))
+        producers = [
+            hatchery.spawn(Options(str(tmp_path), url, "producer", SETTINGS, lossy=share, calls=CALLS, pause=0.02))
+            for _ in range(2)
+        ]
+        for pid in producers:
+            hatchery.await_death(pid)
+        until(lambda: _unfinished(store) == 0, "every stored job comes to its end")
+        counts = store.read(lambda c: {state: find.count_of(c, state, 10_000) for state in JobState})
+        lost = told()
+    store.close()
+    history = judge.gather(read(tmp_path))
+    _print_figures(store_url, history, lost)
+    assert judge.losses(history) == []
+    assert judge.violations(history) == []
+    assert history.repeated == [], "Nobody was killed, so nothing may run twice."
+    assert [kind for kind in KINDS if not lost[kind]] == [], "No reply of this kind was lost."
+    _assert_as_many_as_said(history, counts)
+
+
+def _unfinished(store: Store) -> int:
+    live = (JobState.SCHEDULED, JobState.CLAIMED, JobState.RUNNING)
+    return store.read(lambda connection: sum(find.count_of(connection, state, 10) for state in live))
+
+
+def _assert_as_many_as_said(history: judge.History, counts: dict[JobState, int]) -> None:
+    """Each call that returned is one job; one that raised is one job or none."""
+    seqs = Counter(run.seq for runs in history.runs.values() for run in runs)
+    assert [seq for seq, runs in seqs.items() if runs > 1] == [], "These calls became several jobs."
+    assert set(history.acknowledged) <= set(history.runs)
+    unsure = {job for job in history.runs if job not in history.acknowledged}
+    raised = {line["seq"] for line in history.raised}
+    assert {history.runs[job][0].seq.partition("/")[0] for job in unsure} <= raised
+    assert counts[JobState.SUCCEEDED] == len(history.runs)
+    assert sum(counts.values()) == len(history.runs), "Something that ran nowhere is stored."
+
+
+def _print_figures(url: str, history: judge.History, lost: Counter[str]) -> None:
+    print(
+        f"\n{url.partition(':')[0]}: {len(history.acknowledged)} acknowledged, {len(history.raised)} calls raised,"
+        f" {len(history.runs)} run, {len(history.repeated)} run again; replies lost: {dict(lost)}"
+    )

@@ -1,0 +1,129 @@
+"""SIGTERM: what runs may end within the drain time, what waits is given back unspent, and the row of the worker goes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import Process, until
+from tests.acceptance.sites import FLASK, SERVERS, Site, make_site
+
+WORKER = (*FLASK, "scheduler", "run")
+ENDINGS = {
+    "flask scheduler run": 0,
+    "flask run": 143,
+    "app.run": 143,
+    "waitress-serve": 0,
+    "waitress.serve": 0,
+    "gunicorn sync": 0,
+    "gunicorn gthread preload": 0,
+}
+"""What each exits with after SIGTERM: 128 + 15 where the system's own answer to the signal was ours to give."""
+
+ONE_SLOT = '{"default": {"max_workers": 1}}'
+QUICK_SECONDS = 5.0
+"""For an end that waits for no job: the time of an interpreter to go, on a busy machine."""
+
+
+def command(server: str) -> tuple[str, ...]:
+    """Return the server's command, gunicorn's with one process so that one slot is all there is."""
+    if server == "flask scheduler run":
+        return WORKER
+    return tuple("1" if part == "3" else part for part in SERVERS[server])
+
+
+def begin(site: Site) -> None:
+    """Let one job run, and two wait for its slot."""
+    site.schedule_here(["running"], "hold")
+    site.wait_for("began", "running")
+    site.schedule_here(["waiting 1", "waiting 2"])
+
+
+def terminate(site: Site, process: Process) -> None:
+    """Send SIGTERM, and return once the process has begun to end."""
+    process.send(signal.SIGTERM)
+    site.wait_for("ending", "running")
+
+
+@pytest.mark.parametrize("server", ENDINGS)
+def test_sigterm_lets_running_jobs_end_and_leaves_waiting_ones(server: str, tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url, SCHEDULER_EXECUTORS=ONE_SLOT)
+    with site.run(*command(server)) as process:
+        begin(site)
+        terminate(site, process)
+        site.open("running")
+        assert process.wait() == ENDINGS[server], process.said()
+    assert site.labels("ended") == {"running": 1}
+    assert site.lines("ran") == []
+    site.wait_for_jobs({("succeeded", 0, 0): 1, ("scheduled", 0, 0): 2})
+    assert site.workers() == 0
+
+
+@pytest.mark.parametrize(
+    ("server", "database"),
+    [(server, "sqlite") for server in ENDINGS] + [("flask scheduler run", "postgresql"), ("gunicorn sync", "postgresql")],
+)
+def test_what_still_runs_after_the_drain_time_is_given_back_unspent_and_runs_again_elsewhere(
+    server: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(f"{database}_url")
+    site = make_site(tmp_path, url, SCHEDULER_EXECUTORS=ONE_SLOT, SCHEDULER_DRAIN_SECONDS="0.5")
+    with site.run(*command(server)) as process:
+        begin(site)
+        sent = time.monotonic()
+        terminate(site, process)
+        assert process.wait() == ENDINGS[server], process.said()
+        assert 0.5 <= time.monotonic() - sent < 0.5 + QUICK_SECONDS
+    assert site.lines("ended") == []
+    site.wait_for_jobs({("scheduled", 0, 0): 3})
+    assert site.workers() == 0
+
+    site.open("running")
+    with site.run(*WORKER, "--until-empty") as other:
+        assert other.wait() == 0, other.said()
+    assert {(line.label, line.pid, line.attempt) for line in site.lines("ended") + site.lines("ran")} == {
+        (label, other.pid, 1) for label in ("running", "waiting 1", "waiting 2")
+    }
+    site.wait_for_jobs({("succeeded", 0, 0): 3})
+
+
+@pytest.mark.parametrize("server", ["flask scheduler run", "flask run", "waitress.serve"])
+def test_a_second_sigterm_ends_the_process_at_once_and_its_job_is_rescued(
+    server: str, tmp_path: Path, sqlite_url: str
+) -> None:
+    site = make_site(tmp_path, sqlite_url, SCHEDULER_EXECUTORS=ONE_SLOT)
+    with site.run(*command(server)) as process:
+        begin(site)
+        terminate(site, process)
+        process.send(signal.SIGTERM)
+        assert process.wait(QUICK_SECONDS) == -signal.SIGTERM, process.said()
+    assert site.workers() == 1
+    site.open("running")
+    with site.run(*WORKER, "--until-empty") as other:
+        until(lambda: site.labels("ended")["running"] == 1, f"the rescue\n{other.said()}")
+        assert other.wait() == 0, other.said()
+    site.wait_for_jobs({("succeeded", 0, 1): 1, ("succeeded", 0, 0): 2})
+
+
+@pytest.mark.parametrize("server", ["flask scheduler run", "flask run", "gunicorn gthread preload"])
+def test_an_idle_process_ends_at_once(server: str, tmp_path: Path, store_url: str) -> None:
+    site = make_site(tmp_path, store_url)
+    with site.run(*command(server)) as process:
+        until(lambda: site.workers() == 1, f"a worker\n{process.said()}")
+        process.send(signal.SIGTERM)
+        assert process.wait(QUICK_SECONDS) == ENDINGS[server], process.said()
+    assert site.workers() == 0
+
+
+def test_a_process_without_a_loop_ends_by_sigterm_as_it_would_without_us(tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    (tmp_path / "idle.py").write_text(
+        "import time, work; from service import create_app; create_app(); work.mark('up'); time.sleep(600)"
+    )
+    with site.run("idle.py") as process:
+        site.wait_for("ran", "up")
+        process.send(signal.SIGTERM)
+        assert process.wait(QUICK_SECONDS) == -signal.SIGTERM

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -68,7 +69,7 @@ def signals_page() -> str:
 
 def states_table() -> str:
     """Return the table of states for docs/architecture.md."""
-    found = {name: text for name, text in _documented(Path(jobs.__file__), "JobState")}
+    found = dict(_documented(Path(jobs.__file__), "JobState"))
     rows = [f"| `{state.value}` | {_cell(found[state.name])} |" for state in jobs.JobState]
     return "\n".join(["| State | What it means |\n|---|---|", *rows])
 
@@ -78,7 +79,7 @@ def _documented(path: Path, inside: str | None = None) -> Iterator[tuple[str, st
     body = ast.parse(path.read_text()).body
     if inside:
         body = next(node.body for node in body if isinstance(node, ast.ClassDef) and node.name == inside)
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in pairwise(body):
         if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
             continue
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
@@ -125,7 +126,7 @@ def between(text: str, name: str, made: str) -> str:
     """Return `text` with what stands between the marks of this name replaced by `made`."""
     before, mark, rest = text.partition(f"<!-- {name}: made by `python docs/generate.py` -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
-    assert mark and end, f"The marks of {name} are missing."
+    assert end, f"The marks of {name} are missing."
     return f"{before}{mark}{made}\n{end}{after}"
 
 

@@ -61,6 +61,8 @@ def _worker_died(_: Any, *, worker_id: str, host: str, pid: int, reason: str, jo
 
 def _job_settled(_: Any, **facts: Any) -> None:
     """A success at INFO, a failure at ERROR with its traceback, a retry at WARNING with when it comes."""
+    if facts["error"] is None and not jobs.isEnabledFor(logging.INFO):
+        return  # one of many thousands a second, perhaps, and nobody reads it
     head = f"id={facts['job_id']} task={facts['task']} attempt={facts['attempt']}/{facts['max_attempts']}"
     timing = f"seconds={facts['seconds']:.3f} late={facts['late']:.3f}"
     state, error = facts["state"], facts["error"]

@@ -25,7 +25,7 @@ class Refusal(StrEnum):
     """It did not start in time, or its worker must not start work now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Result:
     """How one attempt ended, as the runner saw it. Exactly one of `outcome` and `refusal` is set."""
 
@@ -42,7 +42,7 @@ class Result:
     """What the function returned, for listeners in this process."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Transition:
     """What becomes of the job: its next state and the columns that go with it."""
 

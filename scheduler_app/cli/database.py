@@ -21,7 +21,7 @@ from .table import Column
 _sql = click.option("--sql", is_flag=True, help="Print the SQL for this kind of database instead; connects to nothing.")
 
 
-@db_commands.command("upgrade")
+@db_commands.command("upgrade", short_help="Make the tables, or bring them up to date.")
 @click.argument("revision", default="head")
 @_sql
 def upgrade(revision: str, sql: bool) -> None:
@@ -38,7 +38,7 @@ def upgrade(revision: str, sql: bool) -> None:
     tell_change(store, before)
 
 
-@db_commands.command("downgrade")
+@db_commands.command("downgrade", short_help="Take the tables down again; asks first.")
 @click.argument("revision", required=False)
 @_sql
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -60,9 +60,11 @@ def downgrade(revision: str | None, sql: bool, yes: bool) -> None:
     confirm(losses(store, target, undone), yes)
     schema.downgrade_to(store.engine, store.dialect, target)
     tell_change(store, before)
+    if store.auto_upgrade:
+        note("The app makes its tables again when it starts next, unless SCHEDULER_AUTO_UPGRADE=False.")
 
 
-@db_commands.command("current")
+@db_commands.command("current", short_help="Print the tables' revision.")
 def current() -> None:
     """Print the revision that the tables are at."""
     store = current_client().store
@@ -75,7 +77,7 @@ def current() -> None:
         note(f"This version of the package is made for {schema.HEAD}.")
 
 
-@db_commands.command("history")
+@db_commands.command("history", short_help="List the revisions.")
 @format_option("table", "json", "jsonl", "csv", "ids")
 def history(shape: str) -> None:
     """List the revisions, the newest first, and which of them the tables have."""
@@ -100,7 +102,7 @@ def _facts(step: Migration, places: dict[str, str]) -> dict[str, Any]:
     return {"revision": step.revision, "tables": places[step.revision], "title": step.title}
 
 
-@db_commands.command("stamp")
+@db_commands.command("stamp", short_help="Write down a revision without changing tables.")
 @click.argument("revision")
 @_sql
 def stamp(revision: str, sql: bool) -> None:
@@ -117,7 +119,7 @@ def stamp(revision: str, sql: bool) -> None:
     tell_change(store, before)
 
 
-@db_commands.command("check")
+@db_commands.command("check", short_help="Exit with 1 unless the tables are right.")
 def check() -> None:
     """Exit with 1 when the tables are not as this version of the package needs them."""
     store = current_client().store

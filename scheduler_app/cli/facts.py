@@ -17,7 +17,7 @@ from .instants import iso
 JOB_FACTS = (
     "id", "state", "task", "queue", "priority", "run_at", "attempt", "max_attempts", "crashes", "outcome", "error",
     "key", "tags", "worker_id", "claim_seq", "cancel_requested_at", "created_at", "started_at", "finished_at",
-    "schedule_uid", "fire_time", "at_most_once",
+    "schedule", "fire_time", "at_most_once",
 )  # fmt: skip
 """The names of what `job_facts` returns, in order."""
 
@@ -29,7 +29,7 @@ def priority_name(job: Job) -> str:
 
 def job_facts(job: Job, zone: tzinfo) -> dict[str, Any]:
     """Return what a list tells of a job."""
-    facts = {name: getattr(job, name) for name in JOB_FACTS}
+    facts = {name: getattr(job, name, None) for name in JOB_FACTS} | {"schedule": job.schedule_uid}
     for name in ("run_at", "cancel_requested_at", "created_at", "started_at", "finished_at", "fire_time"):
         facts[name] = iso(facts[name], zone)
     facts |= {"state": job.state.value, "priority": priority_name(job), "tags": list(job.tags)}
@@ -65,14 +65,15 @@ class Carried:
             call = decode_call(self.job.payload, allowed=self._imported)
         except MalformedPayloadError:
             return self.job.payload
-        return ", ".join([*map(repr, call.args), *(f"{name}={value!r}" for name, value in call.kwargs.items())])
+        typed = [*map(repr, call.args), *(f"{name}={value!r}" for name, value in call.kwargs.items())]
+        return f"({', '.join(typed)})"
 
     def stored_call(self) -> dict[str, Any]:
         """Return the arguments as the JSON that is stored, values of other types under the key ``$``."""
         try:
-            stored = json.loads(self.job.payload)
+            stored = _plain(self.job.payload)
             return {"args": stored["a"], "kwargs": stored["k"]}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"args": None, "kwargs": None, "payload": self.job.payload}
 
     def result(self) -> str | None:
@@ -87,9 +88,18 @@ class Carried:
     def stored_result(self) -> Any:
         """Return the result as the JSON that is stored."""
         try:
-            return None if self.job.result is None else json.loads(self.job.result)
-        except (ValueError, TypeError):
+            return None if self.job.result is None else _plain(self.job.result)
+        except (ValueError, TypeError, RecursionError):
             return self.job.result
 
     def _imported(self, module: str) -> bool:
         return module in sys.modules and self.registry.rule.allows(module)
+
+
+def _plain(text: str) -> Any:
+    """Return stored JSON as it is. Raises ValueError for the numbers that JSON has not, though Python reads them."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")

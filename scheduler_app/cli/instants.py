@@ -36,7 +36,9 @@ def exact(instant: datetime, zone: tzinfo) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in its two largest units: ``2 min 5 s``, ``3 d 4 h``."""
+    """Return a length of time in its two largest units: ``12 ms``, ``2 min 5 s``, ``3 d 4 h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = int(seconds)

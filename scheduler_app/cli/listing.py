@@ -21,12 +21,14 @@ from .output import note, write_list
 from .table import Column
 from .words import coloured
 
+DEFAULT_LIMIT = 50
+
 
 @scheduler_commands.command("list", short_help="List jobs, the newest first.")
 @click.option("--state", "states", type=State(), multiple=True, help="Only jobs in this state; may be repeated.")
 @click.option("--queue", shell_complete=completion.queues, help="Only jobs of this queue.")
 @click.option("--task", shell_complete=completion.tasks, help="Only jobs of this task.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, help="How many at most.")
 @click.option("--cursor", type=Cursor(), help="Go on after the job of this id: the last one that was shown.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many there are.")
 @format_option("table", "json", "jsonl", "csv", "ids")
@@ -43,7 +45,7 @@ def list_jobs(limit: int, cursor: str | None, everything: bool, shape: str, zone
     found = _Shown(islice(_walk(cursor, limit, wanted), None if everything else limit + 1), limit, everything)
     write_list(found, shape, columns(zone), lambda job: job_facts(job, zone), JOB_FACTS)
     if found.more:
-        note(f"There are more: {_next_page(found.last, limit, wanted)}")
+        note(f"There are more: {_next_page(found.last, limit, shape, wanted)}")
     elif found.last is None:
         note("No job matches." if cursor or any(wanted.values()) else "There are no jobs yet.")
 
@@ -81,11 +83,12 @@ def _page(
     return client.list(states=states, queue=queue, task=task, before=cursor, limit=size)
 
 
-def _next_page(last: str | None, limit: int, wanted: dict[str, Any]) -> str:
+def _next_page(last: str | None, limit: int, shape: str, wanted: dict[str, Any]) -> str:
     """Return the command that shows the next page."""
     words = ["flask", "scheduler", "list", *(f"--state={state}" for state in wanted["states"])]
     words += [f"--{name}={wanted[name]}" for name in ("queue", "task") if wanted[name]]
-    words += [f"--limit={limit}"] if limit != 50 else []
+    words += [f"--limit={limit}"] if limit != DEFAULT_LIMIT else []
+    words += [f"--format={shape}"] if shape != "table" else []
     return shlex.join([*words, f"--cursor={last}"])
 
 
@@ -97,5 +100,10 @@ def columns(zone: tzinfo) -> list[Column]:
         Column("task", lambda job: job.task, least=12, keep_end=True, leave_out=1),
         Column("queue", lambda job: job.queue, least=7, leave_out=3),
         Column("run at", lambda job: plain(job.run_at, zone), brief=lambda job: short(job.run_at, zone), leave_out=2),
-        Column("attempt", lambda job: f"{job.attempt}/{job.max_attempts}", leave_out=4),
+        Column("attempt", lambda job: f"{_begun(job)}/{job.max_attempts}", leave_out=4),
     ]
+
+
+def _begun(job: Job) -> int:
+    """Return how many attempts have begun: those that ended in an error, and the one that runs or succeeded."""
+    return job.attempt + (job.state in (JobState.RUNNING, JobState.SUCCEEDED))

@@ -26,7 +26,7 @@ class State(click.ParamType):  # type: ignore[type-arg] # older releases of clic
         try:
             return JobState(str(value).lower())
         except ValueError:
-            hint = did_you_mean(str(value).lower(), list(JobState))
+            hint = did_you_mean(str(value).lower(), [state.value for state in JobState])
             self.fail(f"there is no state {value!r}.{hint} The states are {', '.join(JobState)}.", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

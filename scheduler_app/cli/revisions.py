@@ -59,5 +59,3 @@ def tell_change(store: Store, before: str | None) -> None:
         note(f"Nothing to do: {store.url} is at {after or 'no revision'}.")
         return
     note(f"{store.url} went from {before or 'nothing'} to {after or 'nothing'}.")
-    if store.auto_upgrade and after != schema.HEAD:
-        note("The app makes its tables again when it starts next, unless SCHEDULER_AUTO_UPGRADE=False.")

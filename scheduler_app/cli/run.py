@@ -62,7 +62,7 @@ def run_jobs(
     back = scheduler.run_worker(
         queues=queues or None, executors=dict(slots) or None, drain_seconds=drain_timeout, until=until
     )
-    note(f"Stopped; {plural(back, 'job')} given back." if back else "Stopped; no job was left behind.")
+    note(f"Stopped; {plural(back, 'job')} given back." if back else "Stopped; nothing had to be given back.")
 
 
 def _check(settings: Settings, queues: Sequence[str], slots: Mapping[str, int]) -> None:

@@ -48,7 +48,7 @@ def _paint(name: str, text: str) -> str:
 def _facts(job: Job, carried: Carried, zone: tzinfo, now: datetime) -> Iterator[tuple[str, str]]:
     yield "id", job.id
     yield "task", job.task
-    yield "arguments", carried.call() or "none"
+    yield "arguments", carried.call()
     yield "state", job.state.value
     yield from _times(job, zone, now)
     yield "queue", job.queue

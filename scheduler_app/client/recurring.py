@@ -118,13 +118,20 @@ class Recurring:
         payload = self._calls.payload_of(task, declaration.args, declaration.kwargs or {})
         options = declaration.options
         queue = self._calls.queue_of(task, options)
-        facts = {"attempts": options.attempts, "tags": list(options.tags), "declared": declared}
+        priority = _first(options.priority, task.priority, int(Priority.NORMAL))
+        attempts = _first(options.attempts, task.attempts)
+        facts = {
+            "attempts": attempts,
+            "delivery": task.delivery.value,
+            "tags": list(options.tags),
+            "declared": declared,
+        }
         print_ = definition(
             task=task.name,
             payload=payload,
             trigger=trigger,
             queue=queue,
-            priority=options.priority or -1,
+            priority=priority,
             options=facts,
         )
 
@@ -135,7 +142,7 @@ class Recurring:
             new = make_schedule(
                 self._calls.signer(), now, name=name, title=task.name, task=task, payload=payload,
                 trigger=encode_trigger(trigger), queue=queue, next_run_time=first_fire_time(trigger, now),
-                priority=options.priority, attempts=options.attempts, declared=declared, tags=options.tags,
+                priority=priority, attempts=attempts, declared=declared, tags=options.tags,
                 standing=standing,
             )  # fmt: skip
             if standing is None:
@@ -154,6 +161,10 @@ class Recurring:
             now = self._store.clock.now()
             facts = {name: name in present for name in standing}
             self._store.write(lambda connection: schedules.mark_declared(connection, facts, now))
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
 
 
 def _checked(name: Any) -> str:

@@ -99,8 +99,9 @@ class Parts:
 
     def narrow(self, queues: Sequence[str] | None, executors: Mapping[str, int] | None, drain: float | None) -> None:
         """Make the scheduler serve some queues only, with other sizes of its executors. Before its start."""
+        signer = self.signer()
         with self._lock:
-            self._aps = self._make_scheduler(self.signer(), queues, executors, drain)
+            self._aps = self._make_scheduler(signer, queues, executors, drain)
 
     def _make_scheduler(
         self,

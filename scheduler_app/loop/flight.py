@@ -14,7 +14,7 @@ WINDOW_SECONDS = 0.05
 """How far back the pace of an executor is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Finished:
     """One attempt's end, as an executor reported it."""
 

@@ -6,6 +6,7 @@ date jobs. The loop does not go through here: it claims in its own transaction.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,9 @@ from apscheduler.job import Job as ApsJob
 from apscheduler.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
 from apscheduler.util import obj_to_ref
 
-from ..client.recurring import make_schedule
+from ..client.recurring import make_schedule, signed_parts
 from ..errors import SchedulerError
-from ..payload import Signer, decode_call, encode_call
+from ..payload import Signer, Verdict, decode_call, encode_call
 from ..schedules import Schedule, decode_trigger, encode_trigger
 from ..store import Store, schedules
 from ..tasks import TaskRegistry
@@ -63,6 +64,9 @@ class DurableJobStore(BaseJobStore):
         return job
 
     def _state(self, schedule: Schedule) -> dict[str, Any]:
+        verdict = self._signer.verify(schedule.signature, *signed_parts(schedule))
+        if verdict is not Verdict.VALID:
+            raise ValueError(f"its signature is {verdict.value}")
         function = self._registry.resolve(schedule.task).function
         call = decode_call(schedule.payload, allowed=self._registry.rule.allows)
         zone = self._scheduler.timezone if self._scheduler is not None else None
@@ -90,13 +94,15 @@ class DurableJobStore(BaseJobStore):
             raise ConflictingIdError(job.id)
 
     def update_job(self, job: ApsJob) -> None:
-        def replace(connection: Any) -> bool:
+        def change(connection: Any) -> bool:
             standing = schedules.by_name(connection, job.id, lock=True)
             if standing is None:
                 return False
-            return schedules.replace_if_present(connection, self._schedule(job, standing))
+            new = self._schedule(job, standing)
+            definition = schedules.definition_of(connection, job.id) if _says_the_same(new, standing) else None
+            return schedules.replace_if_present(connection, new, definition)
 
-        if not self.store.write(replace):
+        if not self.store.write(change):
             raise JobLookupError(job.id)
 
     def remove_job(self, job_id: str) -> None:
@@ -129,7 +135,28 @@ class DurableJobStore(BaseJobStore):
             coalesce=job.coalesce,
             max_instances=job.max_instances,
             standing=standing,
+            **_kept(standing),
         )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (url={self.store.url})>"
+
+
+def _kept(standing: Schedule | None) -> dict[str, Any]:
+    """Return what a schedule has that APScheduler's jobs know nothing of, so that an update does not lose it."""
+    if standing is None:
+        return {}
+    return {
+        "priority": standing.priority,
+        "attempts": standing.max_attempts,
+        "declared": standing.declared,
+        "tags": standing.tags,
+    }
+
+
+def _says_the_same(new: Schedule, standing: Schedule) -> bool:
+    """Whether an update (a pause, a resume, another time) changes nothing of what was declared."""
+    at_its_time = replace(
+        new, next_run_time=standing.next_run_time, generation=standing.generation, error=standing.error
+    )
+    return at_its_time == standing

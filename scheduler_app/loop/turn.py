@@ -49,6 +49,8 @@ class Turned:
     superseded: list[Settlement] = field(default_factory=list)
     fired: list[Fired] = field(default_factory=list)
     claimed: list[tuple[str, list[Claim]]] = field(default_factory=list)
+    holder: str = ""
+    """The worker id under which the jobs were claimed."""
     quarantined: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -145,12 +147,21 @@ class Turn:
 
     def _claim(self, connection: Connection, view: _View, turned: Turned) -> None:
         if self._worker.may_start() and view.ranges:
-            turned.claimed = self._claiming.claim_due(connection, view.ranges, self._worker.id, view.now)
+            turned.holder = self._worker.id
+            turned.claimed = self._claiming.claim_due(connection, view.ranges, turned.holder, view.now)
 
     def _committed(self, finished: Sequence[Finished], turned: Turned) -> None:
         self._flight.written(finished)
         for _alias, claims in turned.claimed:
             self._flight.take_off(claims)
+        if turned.claimed and turned.holder != self._worker.id:
+            self._give_up(turned)
+
+    def _give_up(self, turned: Turned) -> None:
+        """Start nothing that was claimed under an id that was declared dead before the commit: others may run it."""
+        for alias, claims in turned.claimed:
+            self._land_unstarted(alias, claims)
+        turned.claimed = []
 
     # -- each by itself ----------------------------------------------------------------------------
 
@@ -269,9 +280,12 @@ class Turn:
         """Report claims that no slot took in time as not started; the settle gives them back."""
         before = None if self.draining else monotonic() - self._not_started_seconds
         for alias, executor in self._executors.items():
-            for one in executor.take_back(before):
-                now = self._store.clock.reckon()
-                self._flight.land(alias, one, Result(now, now, refusal=Refusal.NOT_STARTED))
+            self._land_unstarted(alias, executor.take_back(before))
+
+    def _land_unstarted(self, alias: str, claims: Sequence[Claim]) -> None:
+        for one in claims:
+            now = self._store.clock.reckon()
+            self._flight.land(alias, one, Result(now, now, refusal=Refusal.NOT_STARTED))
 
     def _release_unknown(self) -> None:
         """Give back rows that this worker holds and its memory does not: a claim whose commit was unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Request
 
@@ -18,7 +18,7 @@ def is_cross_site(request: Request) -> bool:
     if fetch_site is not None:
         return fetch_site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
+    return origin is not None and _split(origin).netloc != request.host
 
 
 def is_from_this_machine(request: Request) -> bool:
@@ -27,5 +27,13 @@ def is_from_this_machine(request: Request) -> bool:
     The name matters: another site's name may be made to lead here.
     """
     passed_on = "Forwarded" in request.headers or "X-Forwarded-For" in request.headers
-    named = urlsplit(f"//{request.host}").hostname
+    named = _split(f"//{request.host}").hostname
     return not passed_on and request.remote_addr in _THIS_MACHINE and named in _THIS_MACHINE
+
+
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address; a malformed one has none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")

@@ -107,18 +107,16 @@ def insert_keyed(
     while True:
         if connection.execute(dialect.insert(jobs), job.row(), execution_options=_COUNTING).rowcount == 1:
             return job.id, True
+        if connection.execute(_by_id, {"id": job.id}).scalar() is not None:
+            return job.id, True  # stored by an earlier try whose reply was lost; it may have started since
         standing = connection.execute(_by_live_key, {"live_key": job.key}).scalar()
         if standing is not None:
             return _meet(connection, job, standing, on_conflict, signed_for)
-        if connection.execute(_by_id, {"id": job.id}).scalar() is not None:
-            return job.id, True  # stored by an earlier try whose reply was lost
 
 
 def _meet(
     connection: Connection, job: NewJob, standing: str, on_conflict: OnConflict, signed_for: SignedFor
 ) -> tuple[str, bool]:
-    if standing == job.id:
-        return job.id, True
     if on_conflict is OnConflict.RAISE:
         raise DuplicateKeyError(str(job.key), standing)
     if on_conflict is not OnConflict.EXISTING:

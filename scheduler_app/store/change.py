@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Text,
     bindparam,
-    cast,
     func,
     literal,
     literal_column,
@@ -95,7 +93,7 @@ def quarantine_unreadable(connection: Connection, dialect: Dialect, now: datetim
         .values(
             state=JobState.QUARANTINED.value,
             live_key=None,
-            error=literal("its run_at cannot be read: ") + cast(jobs.c.run_at, Text),
+            error=literal("its run_at cannot be read: ") + dialect.shown(jobs.c.run_at),
             run_at=now,
             version=jobs.c.version + 1,
         )

@@ -8,10 +8,12 @@ in a mode that keeps writers out while it does.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from threading import Lock
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 LONG_BYTES = 4 * 1024 * 1024
 """The WAL's length that calls for a checkpoint: about SQLite's own 1,000 pages."""
@@ -28,12 +30,17 @@ class Checkpointer:
         self._pid = 0
 
     def checkpoint_if_long(self, engine: Engine) -> None:
-        """Empty the WAL into the database if it is long, unless another thread or process is the one to do it."""
+        """Empty the WAL into the database if it is long, unless another thread or process is the one to do it.
+
+        Never raises for the disk's sake: what was written is committed already, whatever becomes of this.
+        """
         if not self._is_long() or not self._turn.acquire(blocking=False):
             return
         try:
             if self._is_elected():
                 self._checkpoint(engine)
+        except (SQLAlchemyError, sqlite3.Error, OSError):
+            pass  # the disk is full, say: the WAL stays as it is until a later write, which says so if it fails itself
         finally:
             self._turn.release()
 

@@ -5,9 +5,8 @@ The verbs of the store are written once. Where databases differ, the verb asks t
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -81,9 +80,9 @@ class Dialect(ABC):
         One statement for a whole batch: no round trip per row, and one release of the interpreter's lock.
         """
 
-    def pack_rows(self, rows: Sequence[Mapping[str, Any]]) -> str:
+    @abstractmethod
+    def pack_rows(self, columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]]) -> str:
         """Return rows as the one parameter that `rows` takes; an instant is handed over as `instant` gives it."""
-        return json.dumps(rows, ensure_ascii=False)  # an escaped lone surrogate would get past the driver
 
     @abstractmethod
     def instant(self, value: datetime | None) -> str | None:
@@ -92,6 +91,10 @@ class Dialect(ABC):
     @abstractmethod
     def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         """Return whether an instant is one that Python cannot read: text that is none, or beyond its years."""
+
+    @abstractmethod
+    def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """Return what stands in a column as text that can be read, whatever it is."""
 
     @abstractmethod
     def lock_for_upgrade(self, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import (
     FromClause,
     String,
     Table,
+    Text,
     any_,
     bindparam,
     cast,
@@ -102,11 +104,18 @@ class PostgreSQL(Dialect):
         listed = func.json_to_recordset(cast(bindparam(name, type_=String), JSON))
         return listed.table_valued(*columns, name="v").render_derived(with_types=True)
 
+    def pack_rows(self, columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]]) -> str:
+        names = [column.name for column in columns]
+        return json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+
     def instant(self, value: datetime | None) -> str | None:
         return None if value is None else value.isoformat()
 
     def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
         return not_(column.between(_FIRST_DAY, _LAST_DAY))
+
+    def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        return cast(column, Text)
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})

@@ -9,9 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Text,
     bindparam,
-    cast,
     delete,
     func,
     insert,
@@ -102,7 +100,7 @@ def pause_unreadable(connection: Connection, dialect: Dialect) -> int:
         .where(schedules.c.next_run_time.is_not(None), dialect.unreadable(schedules.c.next_run_time))
         .values(
             next_run_time=null(),
-            error=literal("its next_run_time cannot be read: ") + cast(schedules.c.next_run_time, Text),
+            error=literal("its next_run_time cannot be read: ") + dialect.shown(schedules.c.next_run_time),
             version=schedules.c.version + 1,
         )
     )

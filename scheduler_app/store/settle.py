@@ -19,7 +19,7 @@ from .tables import attempts, jobs
 from .types import Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Settlement:
     """One attempt's end, decided and ready to be written."""
 
@@ -92,25 +92,26 @@ def _closing(dialect: Dialect) -> Update:
     )
 
 
-def _close(connection: Connection, dialect: Dialect, ends: Sequence[dict[str, Any]]) -> int:
+def _close(connection: Connection, dialect: Dialect, ends: Sequence[tuple[Any, ...]]) -> int:
     if not ends:
         return 0
-    return connection.execute(_closing(dialect), {"ends": dialect.pack_rows(ends)}).rowcount
+    return connection.execute(_closing(dialect), {"ends": dialect.pack_rows(_ENDS, ends)}).rowcount
 
 
-def _end(dialect: Dialect, settlement: Settlement) -> dict[str, Any]:
+def _end(dialect: Dialect, settlement: Settlement) -> tuple[Any, ...]:
+    """Return one end in the order of `_ENDS`."""
     claim, result, transition = settlement.claim, settlement.result, settlement.transition
-    return {
-        "id": claim.id,
-        "fence": claim.fence,
-        "state": transition.state,
-        "outcome": transition.outcome,
-        "attempt": transition.attempt,
-        "started_at": dialect.instant(result.started_at),
-        "finished_at": dialect.instant(result.finished_at),
-        "result": result.value,
-        "error": transition.error if transition.error is not None else result.error,
-    }
+    return (
+        claim.id,
+        claim.fence,
+        transition.state,
+        transition.outcome,
+        transition.attempt,
+        dialect.instant(result.started_at),
+        dialect.instant(result.finished_at),
+        result.value,
+        transition.error if transition.error is not None else result.error,
+    )
 
 
 def _given_back(settlement: Settlement) -> GiveBack:

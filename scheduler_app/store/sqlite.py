@@ -19,10 +19,16 @@ from sqlalchemy import (
     FromClause,
     String,
     Table,
+    Text,
+    and_,
     bindparam,
+    case,
+    cast,
     create_engine,
     event,
     func,
+    literal,
+    literal_column,
     not_,
     or_,
     select,
@@ -43,6 +49,9 @@ READ_ONLY = "scheduler_read_only"
 
 BUSY_SECONDS = 0.25
 """How long SQLite itself waits for the write lock; longer waits are ours, with jitter (SQLite's are unfair)."""
+
+CACHE_KIB = 8192
+"""The page cache of a connection: enough that a busy queue's pages are not read from the WAL again and again."""
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "glusterfs", "ceph", "lustre", "afs")
 _OUTAGES = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -91,6 +100,7 @@ class SQLite(Dialect):
     def _set_up(self, raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None
         raw.execute("PRAGMA synchronous=FULL")
+        raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         _set_journal(raw, self.journal)
         if self.elects:
             raw.execute("PRAGMA wal_autocheckpoint=0")
@@ -123,21 +133,28 @@ class SQLite(Dialect):
 
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         each = func.json_each(bindparam(name, type_=String)).table_valued("value", name="each")
-        picked = (func.json_extract(each.c.value, f"$.{c.name}", type_=c.type).label(c.name) for c in columns)
+        picked = (_at(each.c.value, place, c) for place, c in enumerate(columns))
         return select(*picked).subquery("v")
+
+    def pack_rows(self, columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]]) -> str:
+        return json.dumps(rows)
 
     def instant(self, value: datetime | None) -> str | None:
         return None if value is None else text_of(value)
 
     def unreadable(self, column: ColumnElement[Any]) -> ColumnElement[bool]:
-        second = func.substr(column, 1, 19)
-        fraction = func.substr(column, 20)
+        day, second, fraction = func.substr(column, 1, 10), func.substr(column, 1, 19), func.substr(column, 20)
         return or_(
             func.typeof(column) != "text",
+            func.date(func.julianday(day)).is_distinct_from(day),
             func.strftime("%Y-%m-%d %H:%M:%S", second).is_distinct_from(second),
             not_(fraction.op("GLOB", is_comparison=True)("." + "[0-9]" * 6)),
             second < "0001",
         )
+
+    def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        plain = and_(func.typeof(column) != "blob", not_(column.op("GLOB", is_comparison=True)(literal("*[^ -~]*"))))
+        return case((plain, cast(column, Text)), else_=func.hex(column))
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         """Nothing to add: a write transaction has the file's one write lock from its BEGIN IMMEDIATE."""
@@ -151,6 +168,12 @@ class SQLite(Dialect):
     def after_write(self, engine: Engine) -> None:
         if self._checkpointer is not None:
             self._checkpointer.checkpoint_if_long(engine)
+
+
+def _at(value: ColumnElement[Any], place: int, column: ColumnClause[Any]) -> ColumnElement[Any]:
+    """Return one field of a packed row; its path is literal, so that SQLite parses it once and not for each row."""
+    path: ColumnElement[str] = literal_column(f"'$[{place}]'")
+    return func.json_extract(value, path, type_=column.type).label(column.name)
 
 
 def _begin(connection: Connection) -> None:

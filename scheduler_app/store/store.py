@@ -139,7 +139,8 @@ class Store:
         if self._ready:
             return
         try:
-            schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade)
+            # Tried again while busy: a sibling that boots at the same time may be making the tables.
+            self._try(lambda: schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade))
         except StoreError:
             raise
         except (SQLAlchemyError, OSError) as error:

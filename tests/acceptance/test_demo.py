@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.processes import Process, environment, running, until
+from tests.acceptance.processes import ROOT, Process, environment, running, until
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 SERVERS = {
@@ -130,3 +131,13 @@ def test_a_mistyped_setting_is_told_in_words(tmp_path: Path) -> None:
     with running(*SERVERS["flask"], folder=tmp_path, env=env) as process:
         assert process.wait() != 0
         assert "SCHEDULER_POLL_SECOND is not a setting. Did you mean 'SCHEDULER_POLL_SECONDS'?" in process.said()
+
+
+def test_the_app_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    (app,) = re.findall(r"```python\n(# app.py\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "app.py").write_text(app)
+    command = ("-m", "flask", "run", "--port", "PORT")
+    with running(*command, folder=tmp_path, env=environment(tmp_path), name="readme") as process:
+        process.wait_until_it_answers()
+        assert send(process, "GET", "/greet/Ada").status_code == 200
+        until(lambda: "Hello, Ada!" in process.said(), "the greeting")

@@ -33,9 +33,7 @@ def warm_up(process: Process, count: int = PAYS) -> None:
 # -- when ----------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_at_its_microsecond_and_not_before(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_job_is_claimed_at_its_microsecond_and_not_before(store: Store, clock: ManualClock, process: Process) -> None:
     new = job(clock, after=5.0)
     put(store, new)
     clock.advance(4.999999)
@@ -241,9 +239,7 @@ def test_a_process_claims_only_from_the_queues_that_it_serves(store: Store, cloc
     assert state_of(store, other.id) is JobState.SCHEDULED
 
 
-def test_a_process_whose_lease_is_half_over_claims_nothing(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_process_whose_lease_is_half_over_claims_nothing(store: Store, clock: ManualClock, process: Process) -> None:
     put(store, job(clock))
     clock.advance(process.worker.lease_seconds / 2)
     assert process.loop.turn()[1].claimed == []

@@ -39,9 +39,7 @@ def cannot(store: Store) -> str:
 # -- how an attempt's end is written -----------------------------------------------------------------------
 
 
-def test_a_first_try_success_is_told_by_the_job_row_alone(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_first_try_success_is_told_by_the_job_row_alone(store: Store, clock: ManualClock, process: Process) -> None:
     new = job(clock)
     put(store, new)
     process.finish(process.claim_one(), value='{"ok": true}')
@@ -113,9 +111,7 @@ def test_an_error_after_a_cancel_request_cancels_the_job(
     assert attempts_of(store, new.id) == [(1, "error", None)]
 
 
-def test_a_release_after_a_cancel_request_cancels_the_job(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_release_after_a_cancel_request_cancels_the_job(store: Store, clock: ManualClock, process: Process) -> None:
     new = job(clock)
     put(store, new)
     claim = process.claim_one()
@@ -171,9 +167,7 @@ def test_a_stale_end_changes_nothing_and_is_recorded_on_the_attempt_that_was_aba
     assert job_of(store, new.id).result == '"in time"'
 
 
-def test_a_stale_end_in_a_batch_does_not_hinder_the_others(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_stale_end_in_a_batch_does_not_hinder_the_others(store: Store, clock: ManualClock, process: Process) -> None:
     put(store, *(job(clock, max_attempts=1 + i % 2) for i in range(6)))
     claims = process.claim()
     forge(store, "UPDATE scheduler_jobs SET claim_seq = 9 WHERE id = :id", id=claims[0].id)
@@ -185,9 +179,7 @@ def test_a_stale_end_in_a_batch_does_not_hinder_the_others(
     assert process.flight.claims == {}
 
 
-def test_a_stale_retry_and_a_stale_release_change_nothing(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_stale_retry_and_a_stale_release_change_nothing(store: Store, clock: ManualClock, process: Process) -> None:
     put(store, job(clock, max_attempts=2), job(clock))
     retry, release = sorted(process.claim(), key=lambda claim: -claim.max_attempts)
     forge(store, "UPDATE scheduler_jobs SET claim_seq = claim_seq + 1")
@@ -197,9 +189,7 @@ def test_a_stale_retry_and_a_stale_release_change_nothing(
     assert {row.state for row in fetch(store, "SELECT state FROM scheduler_jobs")} == {"running"}
 
 
-def test_the_end_of_a_job_whose_row_is_gone_is_superseded(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_the_end_of_a_job_whose_row_is_gone_is_superseded(store: Store, clock: ManualClock, process: Process) -> None:
     put(store, job(clock))
     claim = process.claim_one()
     forge(store, "DELETE FROM scheduler_jobs")
@@ -284,9 +274,7 @@ def test_reconciling_leaves_alone_what_runs_and_what_others_hold(
 # -- ends that cannot be stored --------------------------------------------------------------------------------
 
 
-def test_an_end_that_cannot_be_stored_fails_its_job_and_its_neighbours_settle(
-    store: Store, clock: ManualClock
-) -> None:
+def test_an_end_that_cannot_be_stored_fails_its_job_and_its_neighbours_settle(store: Store, clock: ManualClock) -> None:
     put(store, *(job(clock, i) for i in range(50)))
     process = Process(store, clock, slots=50)
     claims = process.claim()
@@ -322,9 +310,7 @@ def test_an_end_that_cannot_be_stored_changes_nothing_under_a_stale_fence(
     assert not process.flight.has_unwritten()
 
 
-def test_nothing_that_text_can_hold_is_changed_on_its_way(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_nothing_that_text_can_hold_is_changed_on_its_way(store: Store, clock: ManualClock, process: Process) -> None:
     text = 'quotes " and \' \\ backslashes, \t tabs, \u2028, \U0001f680, {"a": [1]}'
     new = job(clock)
     put(store, new)

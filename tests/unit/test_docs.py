@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from scheduler_app.jobs import TRANSITIONS, JobState
 from scheduler_app.service import create_app
 from scheduler_app.settings import KEYS
 from scheduler_app.signals import _signals
+from scheduler_app.tasks.registry import DECLARED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -72,6 +74,14 @@ def test_a_changed_transition_makes_the_readme_stale(generate: ModuleType, monke
 def test_every_state_is_explained() -> None:
     explained = words(DOCS / "architecture.md", r"(?m)^\| `([a-z]+)` \| \w")
     assert set(JobState) <= explained
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    drawn = re.search(r"```text\n(service .*?)```", (DOCS / "architecture.md").read_text(), re.DOTALL)
+    assert drawn is not None
+    assert [re.split(r" {2,}", line)[0] for line in drawn[1].splitlines()] == layers
 
 
 def test_every_setting_is_documented() -> None:
@@ -129,22 +139,29 @@ def test_the_python_of_a_page_is_python(page: Path) -> None:
         compile(block, str(page), "exec")
 
 
-def test_the_quickstart_works_as_it_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def quickstart(tmp_path: Path) -> Iterator[ModuleType]:
+    """The code of the quickstart as one module; the tasks that it declares are forgotten afterwards."""
+    declared = dict(DECLARED)
+    DECLARED.clear()
     (tmp_path / "quickstart.py").write_text("\n\n".join(code(DOCS / "guide" / "quickstart.md")))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    quickstart = load("quickstart", tmp_path / "quickstart.py")
+    yield load("quickstart", tmp_path / "quickstart.py")
+    del sys.modules["quickstart"]
+    DECLARED.clear()
+    DECLARED.update(declared)
+
+
+def test_the_quickstart_works_as_it_stands(quickstart: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     app: Flask = quickstart.create_app()
     scheduler: Scheduler = quickstart.scheduler
     with app.app_context():
         quickstart.some_view()
         quickstart.another_view()
         quickstart.a_third_view()
-        with pytest.raises(RuntimeError, match="No job runs here"):
-            quickstart.a_fourth_view()  # its first line calls the task as a plain function, where no job is current
-        quickstart.welcome.schedule_after(3, 1)
+        quickstart.a_fourth_view()
         tasks = {job.task for job in scheduler.client.list()}
-    assert tasks == {"quickstart:send_mail", "mail.welcome"}
-    assert "It is due at" in capsys.readouterr().out
     app.extensions["scheduler"].store.close()
+    assert tasks == {"quickstart:send_mail", "mail.welcome", "quickstart:charge"}
+    shown = capsys.readouterr().out
+    assert "It is due at" in shown
+    assert "Welcome, 1" in shown

@@ -240,6 +240,7 @@ def test_the_page_says_when_the_database_cannot_be_used(app: Flask, client: Flas
         {"Origin": "http://elsewhere.example"},
         {"Origin": "http://localhost:8080"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 @pytest.mark.parametrize("path", ["/remind", "/reminders/x/cancel", "/pull-the-plug"])
@@ -285,6 +286,7 @@ def test_the_plug_is_pulled_after_the_answer_is_out(client: FlaskClient, kills: 
         ({}, {"X-Forwarded-For": "192.0.2.7"}),
         ({}, {"Forwarded": "for=192.0.2.7"}),
         ({}, {"Host": "rebound.example"}),
+        ({}, {"Host": "localhost.rebound.example"}),
     ],
 )
 def test_nobody_from_elsewhere_pulls_the_plug_or_is_shown_it(

@@ -1,4 +1,4 @@
-"""The functions that the tests schedule. Each writes its start and its end to the history, with its fence and process."""
+"""The functions that the tests schedule. Each writes its start and its end to the history, with its fence."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def _write(kind: str, seq: str) -> None:
     _Here.journal.write(kind, job=current_job.id, fence=current_job.fence, seq=seq, run_at=run_at, wall=wall)
 
 
-def work(seq: str, seconds: float = 0.0) -> str:
-    """Take so long, and pass the point "function" in the middle of it."""
+def work(seq: str, seconds: float = 0.0, _bulk: str = "") -> str:
+    """Take so long, and pass the point "function" in the middle of it. `_bulk` only makes the arguments large."""
     _write("start", seq)
     time.sleep(seconds / 2)
     faults.reach("function")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .journal import Line
 
@@ -110,7 +111,7 @@ def _of_runs(history: History, runs: list[Run]) -> Iterator[str]:
         due = history.acknowledged.get(run.job, {"run_at": run.run_at})["run_at"]
         if run.wall < max(due, run.run_at) - EARLY_SECONDS:
             yield f"{run.job} started {due - run.wall:.6f} s early"
-    for earlier, later in zip(runs, runs[1:], strict=False):
+    for earlier, later in pairwise(runs):
         yield from _of_repeat(history, earlier, later)
 
 

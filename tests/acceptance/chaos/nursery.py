@@ -55,7 +55,11 @@ class Nursery:
 
     def await_death(self, pid: int) -> None:
         """Wait until a process is dead."""
-        until(lambda: self.bury() and pid not in self.alive or pid not in self.alive, f"process {pid} dies")
+        until(lambda: self._is_buried(pid), f"process {pid} dies")
+
+    def _is_buried(self, pid: int) -> bool:
+        self.bury()
+        return pid not in self.alive
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         assert self._popen.stdin is not None

@@ -37,8 +37,16 @@ class Proxy:
 
     async def serve(self) -> None:
         """Listen on a free port."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Listen no more, and end every link."""
+        self._listener.close()
+        links = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in links:
+            task.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._away:
@@ -59,7 +67,8 @@ class Proxy:
     def go_away(self) -> None:
         """Cut every connection and accept none, until `come_back`."""
         self._away = True
-        self._loop.call_soon_threadsafe(lambda: [link.cut() for link in tuple(self._links)])
+        for link in tuple(self._links):
+            self._loop.call_soon_threadsafe(link.cut)
 
     def come_back(self) -> None:
         """Accept connections again."""
@@ -87,9 +96,10 @@ class _Link:
     async def carry(self) -> None:
         """Pass on until one side ends or the link is cut."""
         ways = [asyncio.ensure_future(self._ask()), asyncio.ensure_future(self._reply())]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        self.cut()
-        await asyncio.wait(ways)
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.cut()
 
     async def _ask(self) -> None:
         reader, writer = self._client[0], self._server[1]
@@ -181,15 +191,7 @@ def proxy_to(url: str) -> Iterator[tuple[Proxy, str]]:
     try:
         yield proxy, through.render_as_string(hide_password=False)
     finally:
-        asyncio.run_coroutine_threadsafe(_stop(), proxy._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(proxy.stop(), proxy._loop).result(timeout=10)
         proxy._loop.call_soon_threadsafe(proxy._loop.stop)
         thread.join(timeout=10)
         proxy._loop.close()
-
-
-async def _stop() -> None:
-    """Let every link end, so that nothing is left open."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -31,6 +31,8 @@ from . import jobs, statements
 from .journal import Journal
 
 DELAYS = (0.0, 0.0, 0.0, 0.05, 0.2, 0.5, 1.0, 1.5)
+DAZED_SECONDS = 2.0
+"""How long the thread that was stopped at a point stays there, while the heartbeat goes on."""
 LENGTHS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.02, 0.1, 0.3)
 
 
@@ -46,6 +48,8 @@ class Options:
     die_at: str | None = None
     die_after: int = 1
     """Kill this process at the so-manieth passing of the point `die_at`."""
+    stop_at: str | None = None
+    """Stop this process (SIGSTOP) at the first passing of a point, and stay there for a while when it is continued."""
     calls: int | None = None
     """How many calls a producer makes; without end if None."""
     pause: float = 0.01
@@ -168,6 +172,8 @@ def _watch_health(app: Flask, journal: Journal) -> None:
 def _arrange_faults(options: Options, journal: Journal, parts: Parts) -> None:
     if options.die_at is not None:
         faults.install(_killer(journal, options.die_at, options.die_after))
+    if options.stop_at is not None:
+        faults.install(_stopper(journal, options.stop_at))
     if options.boot_id is not None:
         _move_to_another_host(options.boot_id)
     if options.lossy:
@@ -185,6 +191,18 @@ def _killer(journal: Journal, point: str, after: int) -> Any:
             journal.write("dying", point=point)
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)
+
+    return hook
+
+
+def _stopper(journal: Journal, point: str) -> Any:
+    passed = count(1)
+
+    def hook(reached: str) -> None:
+        if reached == point and next(passed) == 1:
+            journal.write("stopping", point=point)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(DAZED_SECONDS)
 
     return hook
 
@@ -226,7 +244,8 @@ def _lose_replies(parts: Parts, journal: Journal, share: float) -> None:
 
     def lossy_commit(connection: Any) -> None:
         commit(connection)
-        kinds, doing.kinds = getattr(doing, "kinds", set()), set()
+        kinds: set[str] = getattr(doing, "kinds", set())
+        doing.kinds = set()
         if random.random() < share:
             journal.write("lost", sync=False, kinds=sorted(kinds))
             error = sqlite3.OperationalError("the reply was lost")
@@ -234,7 +253,7 @@ def _lose_replies(parts: Parts, journal: Journal, share: float) -> None:
             raise error
 
     event.listen(engine, "before_cursor_execute", note)
-    engine.dialect.do_commit = lossy_commit  # type: ignore[method-assign]
+    engine.dialect.do_commit = lossy_commit  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

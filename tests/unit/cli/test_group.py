@@ -1,0 +1,208 @@
+"""`flask scheduler` in every app of an environment: found or not, with a scheduler or without, interrupted or piped."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from scheduler_app import Scheduler, cli
+from scheduler_app.cli import Exit, scheduler_commands
+from scheduler_app.cli.group import Commands
+from scheduler_app.client import Client
+from tests.unit.cli.conftest import Run, commands_of
+
+ROOT = Path(__file__).parents[3]
+SHOP = """
+    import sys
+
+    from flask import Flask
+    from scheduler_app import Scheduler, schedule_after
+
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = "0123456789abcdef"
+    app.config["SCHEDULER_DATABASE_URL"] = "sqlite:///{folder}/jobs.sqlite3"
+    Scheduler(app)
+
+    def sell(n):
+        sys.stdout.write(f"sold {{n}}\\n")
+
+    @app.cli.command("seed")
+    def seed():
+        for n in range(3):
+            schedule_after(0, sell, n)
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `flask --app shop ...` in a process of its own, as a person's shell does."""
+    (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP.format(folder=tmp_path)))
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, **streams: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "flask", "--app", "shop", *words]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+        process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+            command, cwd=tmp_path, env=environment, text=True, **pipes
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return a process's code, output and errors, once it has ended by itself."""
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+# -- apps ------------------------------------------------------------------------------------------
+
+
+def test_an_app_without_a_scheduler_is_told_how_to_get_one() -> None:
+    done = commands_of(Flask("plain"))("list")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: The current Flask app has no scheduler."
+        " Call 'Scheduler(app)' or 'scheduler.init_app(app)' when the app is made.\n"
+    )
+
+
+def test_without_an_app_flasks_own_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(scheduler_commands, ["list"], obj=ScriptInfo())
+    assert done.exit_code == 2
+    assert done.stderr.endswith("or a 'wsgi.py' or 'app.py' file in the current directory.\n")
+
+
+def test_settings_that_cannot_be_used_are_listed_without_a_traceback() -> None:
+    def create_app() -> Flask:
+        app = Flask("shop")
+        app.config["SCHEDULER_HEARTBIT_SECONDS"] = 5
+        Scheduler(app)
+        return app
+
+    done = CliRunner().invoke(scheduler_commands, ["list"], obj=ScriptInfo(create_app=create_app))
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: 1 problem in the scheduler's settings:\n"
+        "  - SCHEDULER_HEARTBIT_SECONDS is not a setting. Did you mean 'SCHEDULER_HEARTBEAT_SECONDS'?\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["db", "--help"], ["db", "downgrade", "--help"]])
+def test_help_needs_no_app(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(scheduler_commands, words, obj=ScriptInfo())
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Usage:")
+
+
+def test_every_command_and_every_option_says_what_it_does() -> None:
+    silent = []
+    for group in (scheduler_commands, scheduler_commands.commands["db"]):
+        assert isinstance(group, Commands)
+        for command in group.commands.values():
+            silent += [] if command.help else [command.name]
+            silent += [p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", "")]
+    assert silent == []
+
+
+def test_the_help_names_every_exit_code() -> None:
+    shown = " ".join(CliRunner().invoke(scheduler_commands, ["--help"]).stdout.split())
+    assert [code for code in Exit if f" {code.value} " not in shown] == []
+
+
+# -- endings ---------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_with_130(flask_scheduler: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "stats", interrupted)
+    done = flask_scheduler("status")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
+
+
+def test_a_fresh_process_runs_jobs_and_drains_at_sigterm(start: Start) -> None:
+    assert ended(start("seed"))[0] == 0
+    worker = start("scheduler", "run")
+    assert worker.stdout is not None
+    assert sorted(worker.stdout.readline() for _ in range(3)) == ["sold 0\n", "sold 1\n", "sold 2\n"]
+    worker.send_signal(signal.SIGTERM)
+    code, _, err = ended(worker)
+    assert code == 0
+    assert err.splitlines()[-1] == "Stopped; nothing had to be given back."
+    code, out, _ = ended(start("scheduler", "list", "--state", "succeeded", "--format", "ids"))
+    assert (code, len(out.split())) == (0, 3)
+
+
+def test_a_reader_that_has_gone_is_no_reason_for_a_traceback(start: Start) -> None:
+    assert ended(start("seed"))[0] == 0
+    read, write = os.pipe()
+    os.close(read)
+    listing = start("scheduler", "list", stdout=write)
+    os.close(write)
+    assert ended(listing)[2] == ""
+
+
+def test_in_a_terminal_there_are_colours_unless_no_color_is_set_and_the_table_fits(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(start("seed"))
+    ended(start("scheduler", "run", "--until-empty"))
+    shown = in_terminal(start, "scheduler", "list")
+    assert "\x1b[32msucceeded\x1b[0m" in shown
+    assert "Left out, because the terminal is narrow: queue, attempt." in shown
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in in_terminal(start, "scheduler", "list")
+
+
+def test_downgrade_asks_in_a_terminal_and_takes_no_for_an_answer(start: Start) -> None:
+    ended(start("seed"))
+    shown = in_terminal(start, "scheduler", "db", "downgrade", answer="n\n")
+    assert "3 jobs (3 not finished)" in shown
+    assert "\nGo on? [y/N]: " in shown
+    assert shown.endswith("Error: Nothing was changed.\r\n")
+    assert "went from 1_0 to nothing." in in_terminal(start, "scheduler", "db", "downgrade", answer="y\n")
+
+
+def in_terminal(start: Start, *words: str, answer: str = "") -> str:
+    """Run a command in a terminal of 80 columns, and return what stands there afterwards."""
+    ours, theirs = pty.openpty()
+    process = start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # so Linux tells that the other side is closed
+            break
+    process.wait(timeout=30)
+    os.close(ours)
+    return shown.decode()
+
+
+def test_the_entry_point_names_the_group() -> None:
+    assert cli.scheduler_commands is scheduler_commands
+    assert scheduler_commands.name == "scheduler"

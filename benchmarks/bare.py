@@ -1,8 +1,8 @@
 """The bare limit: what SQLAlchemy Core alone does on the same tables, columns, indexes, ranges, fence and batches.
 
-Nothing of the package is used but its migrations: tables are reflected, statements written anew. One thread claims (500 at
-once) and writes ends (in batches, each with its own times), and threads with one inbox call the function. There is no
-signature, no app context, no client, no recovery.
+Nothing of the package is used but its migrations: tables are reflected, statements written anew. One thread claims
+(500 at once) and writes ends (in batches, each with its own times), and threads with one inbox call the function.
+There is no signature, no app context, no client, no recovery.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Engine,
     MetaData,
     String,
@@ -113,6 +114,7 @@ class Tables:
             .limit(bindparam("limit"))
             .with_for_update(skip_locked=True)
         )
+        among: ColumnElement[bool]
         if self.is_sqlite:
             among = jobs.c.id.in_(text("SELECT value FROM json_each(:ids)").columns(jobs.c.id))
         else:
@@ -223,7 +225,8 @@ class Loop:
 
     def _turn(self) -> int:
         """Write ends, claim up to 500, commit once; return how many were claimed."""
-        tables, claimed = self._tables, []
+        tables = self._tables
+        claimed: list[Any] = []
         ended = [self._done.popleft() for _ in range(len(self._done))]
         with tables.engine.begin() as connection:
             if ended:
@@ -265,5 +268,3 @@ def insert_one(tables: Tables, number: int, seconds: float) -> None:
     """Store one job, committed."""
     with tables.engine.begin() as connection:
         connection.execute(tables.insert, tables.row(number, seconds))
-
-

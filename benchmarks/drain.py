@@ -5,10 +5,11 @@ is committed, as seen over another connection:
 
 - *ours*: from `scheduler.start()` of a scheduler that is new in its process (its jobs were stored by `schedule_many`)
   until every row is `succeeded`. The worker's registration and the loop's first peek are inside.
-- *peer*: from `start()` of a stock `BackgroundScheduler` with `SQLAlchemyJobStore`, `misfire_grace_time=None`, until every
-  job has run and its row is gone. (It deletes a row before the job has run, so a killed process loses it. Ours does not.)
-- *bare*: from the first statement of `bare.Loop` until every row is `succeeded`: no start-up at all, no signature, no app
-  context.
+- *peer*: from `start()` of a stock `BackgroundScheduler` with `SQLAlchemyJobStore` and `misfire_grace_time=None`, until
+  every job has run and its row is gone. (It deletes a row before the job has run, so a killed process loses the job;
+  ours does not.)
+- *bare*: from the first statement of `bare.Loop` until every row is `succeeded`: no start-up at all, no signature, no
+  app context.
 
 All call the same function, which appends its argument to a list; every argument must come exactly once. Each side runs
 some jobs to their end before, in the same process.

@@ -19,12 +19,12 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 def median(rounds: Sequence[Sample], name: str) -> float:
     """Return the median of one figure over all rounds."""
-    return statistics.median(sample[name] for sample in rounds)
+    return float(statistics.median(sample[name] for sample in rounds))
 
 
 def paired_ratio(above: Sequence[Sample], below: Sequence[Sample], name: str) -> float:
     """Return the median of each round's ratio: its two sides ran right after one another, under the same load."""
-    return statistics.median(a[name] / b[name] for a, b in zip(above, below, strict=True))
+    return float(statistics.median(a[name] / b[name] for a, b in zip(above, below, strict=True)))
 
 
 def medians(rounds: Sequence[Sample]) -> Sample:

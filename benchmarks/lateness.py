@@ -1,13 +1,13 @@
 """How late jobs start: 100 a second for some seconds, on an otherwise idle scheduler of 10 threads.
 
-Lateness is the wall clock read by the job's function as its first act, less the job's `run_at`. All processes are on one
-host, so their wall clocks agree. A negative one would be an early start.
+Lateness is the wall clock read by the job's function as its first act, less the job's `run_at`. All processes are on
+one host, so their wall clocks agree. A negative one would be an early start.
 
-- *same process*: each job is scheduled 0.2 to 1.0 s ahead (at random) in the process whose scheduler runs it. Its lateness
-  counts from the instant it was scheduled for.
-- *other process*: `schedule_now` in a process that only schedules (role `client`); another one runs the jobs. Its lateness
-  counts from the call, so the insert, its commit and sync are inside.
-- *peer*: stock APScheduler, same process, date jobs 0.2 to 1.0 s ahead. (From another process it would not notice them.)
+- *same process*: each job is scheduled 0.2 to 1.0 s ahead (at random) in the process whose scheduler runs it. Its
+  lateness counts from the instant it was scheduled for.
+- *other process*: `schedule_now` in a process that only schedules (role `client`); another one runs the jobs. Its
+  lateness counts from the call, so the insert, its commit and sync are inside.
+- *peer*: stock APScheduler, same process, date jobs 0.2 to 1.0 s ahead. (From another process it would not see them.)
 """
 
 from __future__ import annotations

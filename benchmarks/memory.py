@@ -1,10 +1,10 @@
 """How much a worker process grows when very many jobs are due at once.
 
-Resident memory is read from `/proc/self/statm` every 20 ms. Growth is its highest value while the jobs run, less its value
-after a warm-up of some jobs just before. The jobs are stored by another process, and remember nothing of their own.
+Resident memory is read from `/proc/self/statm` every 20 ms. Growth is its highest value while the jobs run, less its
+value after a warm-up of some jobs just before. The jobs are stored by another process.
 
-*ours* runs all of them. *peer* is stopped once its first jobs have run: it reads all due jobs before, and would need minutes
-for the rest; what it grows later is not counted.
+*ours* runs all of them, and its jobs remember nothing. *peer* is stopped once its first jobs have run: it reads all due
+jobs before, and would need minutes for the rest; what it grows later is not counted.
 """
 
 from __future__ import annotations

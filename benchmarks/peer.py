@@ -70,5 +70,3 @@ class Rows:
     def left(self) -> int:
         """Return how many rows there are."""
         return self._connection.execute(self._count).scalar_one()
-
-

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 Side = Callable[..., dict[str, Any]]
+END_SECONDS = 60
 
 
 class Port:
@@ -72,19 +73,20 @@ class Process:
         if "ready" in message:
             self.go()
             return self.result()
-        self.end()
         result: dict[str, Any] = message["result"]
         return result
 
     def end(self) -> None:
-        """End the process if it has not ended by itself."""
+        """Let the process end, or kill it when it does not within a minute."""
         assert self._child.stdin is not None
+        assert self._child.stdout is not None
         self._child.stdin.close()
         try:
-            self._child.wait(timeout=60)
+            self._child.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        self._child.stdout.close()
 
     def _message(self) -> dict[str, Any]:
         assert self._child.stdout is not None
@@ -98,10 +100,10 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._child.poll() is None:
+    def __exit__(self, failed: object, *_: object) -> None:
+        if failed:
             self._child.kill()
-            self._child.wait()
+        self.end()
 
 
 def run(module: str, function: str, **options: Any) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""What scheduling one call costs: `schedule_after(60, noop, i)` again and again, each committed and synced when it returns.
+"""What scheduling one call costs: `schedule_after(60, noop, i)`, each committed and synced when it returns.
 
 - *ours*: in an app context, in a process whose scheduler runs (as in a web process).
 - *peer*: `add_job(noop, "date", run_date=..., args=[i])` on a running stock scheduler.
 - *bare*: a SQLAlchemy Core insert of the same row with commit, on a connection from a pool, with the same durability.
 
-`calls_per_s` is by the wall clock and is mostly the disk's. `cpu_us` is the calling thread's own CPU time per call, user and
-system, by `time.thread_time`. `added_cpu_us` is ours less bare: in one more process, client and bare insert take turns in
-small blocks on two databases, so that both meet the same weather; the median block of each counts.
+`calls_per_s` is by the wall clock and is mostly the disk's. `cpu_us` is the calling thread's own CPU time per call,
+user and system, by `time.thread_time`. `added_cpu_us` is ours less bare: in one more process, client and bare insert
+take turns in small blocks on two databases, so that both meet the same weather; the median block of each counts.
 """
 
 from __future__ import annotations

@@ -72,14 +72,19 @@ class StoreError(SchedulerError):
 
 
 class StoreUnavailableError(StoreError):
-    """The database did not answer, or refused the write; nothing was stored."""
+    """The database did not answer, or refused the write.
 
-    def __init__(self, url: str, reason: str) -> None:
+    Nothing was stored, unless `undecided`: then the reply to a commit was lost, and no later try could tell.
+    """
+
+    def __init__(self, url: str, reason: str, *, undecided: bool = False) -> None:
         self.url = url
-        super().__init__(
-            f"The scheduler's database {url} cannot be used now: {reason}. Nothing was stored."
-            " Check that it runs and accepts connections, then try again."
-        )
+        self.undecided = undecided
+        if undecided:
+            ending = "Whether this was stored is not known. Check that it runs, then look before you try again."
+        else:
+            ending = "Nothing was stored. Check that it runs and accepts connections, then try again."
+        super().__init__(f"The scheduler's database {url} cannot be used now: {reason}. {ending}")
 
 
 class StoreRefusedError(StoreError):

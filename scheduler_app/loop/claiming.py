@@ -63,7 +63,10 @@ class Claiming:
         taken: dict[str, list[Claim]] = {alias: [] for alias in self._executors}
         self._count += 1
         crashed_free = not self._flight.crashed_before()
-        for due in self._in_turn([r for r in ranges if r.first <= now and self.serves(r.queue)]):
+        due_now = self._in_turn([r for r in ranges if r.first <= now and self.serves(r.queue)])
+        if due_now:
+            self._store.dialect.before_claim(connection)
+        for due in due_now:
             alias = self._executor_of(due.queue)
             chosen, late = self._choose(connection, due, rooms[alias], now, crashed_free)
             crashed_free = crashed_free and not any(c.crashes for c in chosen)

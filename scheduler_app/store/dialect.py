@@ -62,6 +62,10 @@ class Dialect(ABC):
         """Whether the database or its disk is to blame, rather than a row."""
 
     @abstractmethod
+    def is_undecided(self, error: BaseException) -> bool:
+        """Whether a commit that failed with this outage may have happened nevertheless."""
+
+    @abstractmethod
     def insert(self, table: Table) -> Insert:
         """Return an INSERT that leaves a row standing in its way alone (ON CONFLICT DO NOTHING)."""
 
@@ -95,6 +99,10 @@ class Dialect(ABC):
     @abstractmethod
     def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """Return what stands in a column as text that can be read, whatever it is."""
+
+    @abstractmethod
+    def before_claim(self, connection: Connection) -> None:
+        """Do what a transaction needs that is going to claim."""
 
     @abstractmethod
     def lock_for_upgrade(self, connection: Connection) -> None:

@@ -91,6 +91,9 @@ class PostgreSQL(Dialect):
         }
         return connecting or code.startswith(_OUTAGE_CLASSES) or error.connection_invalidated
 
+    def is_undecided(self, error: BaseException) -> bool:
+        return isinstance(error, DBAPIError) and error.connection_invalidated
+
     def insert(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
@@ -116,6 +119,14 @@ class PostgreSQL(Dialect):
 
     def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         return cast(column, Text)
+
+    def before_claim(self, connection: Connection) -> None:
+        """Have the claim walk its index in order.
+
+        With statistics from before a burst the planner expects few due rows, and would gather and sort all of them
+        for each claim (100,000 due: 110 ms instead of 1 ms).
+        """
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})

@@ -7,8 +7,10 @@ N and N-1 run side by side through every deploy.
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Table, column, func, inspect, select, table
@@ -83,7 +85,7 @@ def upgrade_to(engine: Engine, dialect: Dialect, target: str) -> None:
     """Migrate up to `target` in one transaction. Several processes may try at once; one does it."""
     from alembic import command
 
-    with engine.begin() as connection:
+    with _one_by_one(), engine.begin() as connection:
         dialect.lock_for_upgrade(connection)
         command.upgrade(alembic_config(connection), target)
 
@@ -92,9 +94,18 @@ def downgrade_to(engine: Engine, dialect: Dialect, target: str) -> None:
     """Migrate down to `target` in one transaction; "base" removes the tables and what they hold."""
     from alembic import command
 
-    with engine.begin() as connection:
+    with _one_by_one(), engine.begin() as connection:
         dialect.lock_for_upgrade(connection)
         command.downgrade(alembic_config(connection), target)
+
+
+_migrating = {os.getpid(): Lock()}
+
+
+def _one_by_one() -> Lock:
+    """Return this process's lock: Alembic keeps its context in globals, so that one migration runs at a time in a
+    process, of whichever app. By process id, because a fork may copy a lock that nobody there will ever release."""
+    return _migrating.setdefault(os.getpid(), Lock())
 
 
 # -- what only a person asks for -------------------------------------------------------------------

@@ -121,6 +121,9 @@ class SQLite(Dialect):
     def is_outage(self, error: BaseException) -> bool:
         return isinstance(error, TimeoutError) or driver_code(error).startswith(_OUTAGES)
 
+    def is_undecided(self, error: BaseException) -> bool:
+        return driver_code(error).startswith("SQLITE_IOERR")
+
     def insert(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
 
@@ -155,6 +158,9 @@ class SQLite(Dialect):
     def shown(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         plain = and_(func.typeof(column) != "blob", not_(column.op("GLOB", is_comparison=True)(literal("*[^ -~]*"))))
         return case((plain, cast(column, Text)), else_=func.hex(column))
+
+    def before_claim(self, connection: Connection) -> None:
+        """Nothing: the claim's index is the only way that SQLite sees."""
 
     def lock_for_upgrade(self, connection: Connection) -> None:
         """Nothing to add: a write transaction has the file's one write lock from its BEGIN IMMEDIATE."""

@@ -92,9 +92,19 @@ class Store:
 
         The whole transaction is tried again, with jitter, while the database is busy, deadlocked or
         away, for `patience` seconds; `work` must therefore be harmless to repeat, also after a
-        commit whose reply was lost. Raises `StoreUnavailableError` in the end.
+        commit whose reply was lost. Raises `StoreUnavailableError` in the end, which says so when it
+        cannot be known whether something was stored.
         """
-        return self._try(lambda: self._once(self.begin, work))
+        committing = False
+
+        def noting(connection: Connection) -> T:
+            nonlocal committing
+            committing = False
+            answer = work(connection)
+            committing = True
+            return answer
+
+        return self._try(lambda: self._once(self.begin, noting), lambda: committing)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one read-only transaction and return its answer. Errors as for `write`."""
@@ -105,17 +115,20 @@ class Store:
         with opener() as connection:
             return work(connection)
 
-    def _try(self, once: Callable[[], T]) -> T:
+    def _try(self, once: Callable[[], T], is_committing: Callable[[], bool] = lambda: False) -> T:
         deadline = time.monotonic() + self.patience
         pause = 0.005
+        undecided = False
         while True:
             try:
                 return once()
             except (SQLAlchemyError, OSError) as error:
                 if not self.may_pass(error):
                     raise
-                if self._is_final(error) or time.monotonic() + pause > deadline:
-                    raise StoreUnavailableError(self.url, reason(error)) from error
+                open_end = is_committing() and self.dialect.is_undecided(error)  # the next try will tell
+                undecided = undecided or open_end
+                if (self._is_final(error) and not open_end) or time.monotonic() + pause > deadline:
+                    raise StoreUnavailableError(self.url, reason(error), undecided=undecided) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 0.25)
 

@@ -68,7 +68,7 @@ def observe(label):
     write_down("observed", label)
 '''
 
-SERVICE = '''
+SERVICE = """
 import multiprocessing
 import os
 from flask import Flask, request
@@ -121,7 +121,7 @@ def create_app():
         work.observe("command")
 
     return app
-'''
+"""
 
 RUN = """
 import sys

@@ -1,4 +1,4 @@
-"""SIGTERM: what runs may end within the drain time, what waits is given back unspent, and the row of the worker goes."""
+"""SIGTERM: what runs may end within the drain time, what waits is given back unspent, and the worker's row goes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_sigterm_lets_running_jobs_end_and_leaves_waiting_ones(server: str, tmp_
 
 @pytest.mark.parametrize(
     ("server", "database"),
-    [(server, "sqlite") for server in ENDINGS] + [("flask scheduler run", "postgresql"), ("gunicorn sync", "postgresql")],
+    [(server, "sqlite") for server in ("flask scheduler run", "flask run", "waitress-serve", "gunicorn sync")]
+    + [(server, "postgresql") for server in ("flask scheduler run", "gunicorn gthread preload")],
 )
 def test_what_still_runs_after_the_drain_time_is_given_back_unspent_and_runs_again_elsewhere(
     server: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -108,7 +109,7 @@ def test_a_second_sigterm_ends_the_process_at_once_and_its_job_is_rescued(
     site.wait_for_jobs({("succeeded", 0, 1): 1, ("succeeded", 0, 0): 2})
 
 
-@pytest.mark.parametrize("server", ["flask scheduler run", "flask run", "gunicorn gthread preload"])
+@pytest.mark.parametrize("server", ["flask scheduler run", "gunicorn gthread preload"])
 def test_an_idle_process_ends_at_once(server: str, tmp_path: Path, store_url: str) -> None:
     site = make_site(tmp_path, store_url)
     with site.run(*command(server)) as process:

@@ -58,7 +58,7 @@ def test_an_embedded_scheduler_does_not_start_in_a_shell_or_a_command(tmp_path: 
     assert site.pids_that_registered() == set()
 
 
-@pytest.mark.parametrize("server", ["gunicorn gthread", "waitress-serve", "flask run"])
+@pytest.mark.parametrize("server", ["gunicorn gthread", "flask run"])
 def test_a_client_schedules_and_never_claims_and_another_process_runs_its_jobs(
     server: str, tmp_path: Path, sqlite_url: str
 ) -> None:

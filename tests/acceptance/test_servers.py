@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,8 +48,15 @@ def test_overdue_jobs_run_without_a_request_and_each_job_once_in_a_process_that_
     assert site.labels("ran").keys() == {*OVERDUE, *fresh}
 
 
-@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread preload", "waitress-serve", "flask run"])
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("server", "database"),
+    [
+        ("gunicorn sync", "sqlite"),
+        ("waitress-serve", "sqlite"),
+        ("flask run", "postgresql"),
+        ("gunicorn gthread preload", "postgresql"),
+    ],
+)
 def test_a_forked_child_of_a_process_that_serves_schedules_but_claims_nothing(
     server: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -62,6 +70,23 @@ def test_a_forked_child_of_a_process_that_serves_schedules_but_claims_nothing(
         assert {line.pid for line in site.lines("ran")} <= serving
         assert site.pids_that_registered() == serving
         site.wait_for_jobs({("succeeded", 0, 0): 2})
+
+
+@pytest.mark.parametrize("why", ["max-requests", "SIGHUP"])
+def test_gunicorn_may_replace_its_processes_at_any_time(why: str, tmp_path: Path, store_url: str) -> None:
+    site = make_site(tmp_path, store_url)
+    options = ["--max-requests", "3"] if why == "max-requests" else []
+    labels = [f"by HTTP {i}" for i in range(24)]
+    with site.run(*SERVERS["gunicorn gthread"], *options) as process:
+        before = pids_that_serve("gunicorn gthread", process, site)
+        for i, label in enumerate(labels):
+            process.post("/schedule", after=0.02 * (i % 3), function="mark", label=label)
+            if why == "SIGHUP" and i == len(labels) // 2:
+                process.send(signal.SIGHUP)
+        site.wait_for("ran", *labels)
+        until(lambda: not before & process.children(), f"other processes than at first\n{process.said()}")
+        site.wait_for_jobs({("succeeded", 0, 0): len(labels)})
+    assert set(site.labels("ran").values()) == {1}
 
 
 SHELL = """
@@ -91,11 +116,8 @@ def test_it(testing):
 """
 
 
-@pytest.mark.parametrize("role", ["auto", "client"])
-def test_shells_commands_scripts_and_tests_schedule_but_claim_nothing(
-    role: str, tmp_path: Path, sqlite_url: str
-) -> None:
-    site = make_site(tmp_path, sqlite_url, SCHEDULER_ROLE=role)
+def test_shells_commands_scripts_and_tests_schedule_but_claim_nothing(tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url)
     site.schedule_here(OVERDUE)
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "test_it.py").write_text(TESTS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -63,7 +62,6 @@ def test_a_job_of_the_smallest_app_outlives_kill_9_and_runs_once_under_another_s
 
 def test_the_smallest_app_signs_with_a_key_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     env = write_app(tmp_path)
-    os.umask(os.umask(0o022))
     with running(*FLASK_RUN, folder=tmp_path, env=env) as process:
         schedule(process, 0, "soon")
         until(lambda: sent(tmp_path), "the job")

@@ -13,12 +13,15 @@ from sqlalchemy import event, text
 
 from scheduler_app.store import Store, claim, schedules, workers
 from scheduler_app.store.claim import Unserved
-from tests.conformance.cranked import ManualClock, Process, job, put
+from tests.conformance.cranked import ManualClock, Process, forge, job, put
 
 FUTURE = 8000
 FINISHED = 8000
 DUE = 40
 QUEUES = ("default", "mails", "reports")
+SMALL = {"ALL ROWS of scheduler_workers", "ALL ROWS by scheduler_jobs_held"}
+"""Held jobs have an index of their own: all of it is what is in flight."""
+
 UNKNOWN = Unserved(tasks={"other:thing"}, keys={"v1:00000000"})
 
 
@@ -53,7 +56,7 @@ def fill(store: Store, now: datetime, state: str, prefix: str, count: int, secon
           {instant}, {instant}
         FROM ({numbers}) AS numbers"""
     at: object = now if store.dialect.name == "postgresql" else now.strftime("%Y-%m-%d %H:%M:%S")
-    store.write(lambda c: c.execute(text(statement), {"count": count, "now": at, "seconds": seconds}))
+    forge(store, statement, count=count, now=at, seconds=seconds)
 
 
 # -- plans ---------------------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def accesses(store: Store, plan: Any) -> list[str]:
         return [_sqlite_access(line) for line in plan if "scheduler_" in line]
     kinds = {"Index Only Scan": "INDEX ONLY {}", "Index Scan": "INDEX {}", "Bitmap Index Scan": "BITMAP {}"}
     return [
-        kinds.get(node["Node Type"], "ALL ROWS").format(node.get("Index Name"))
+        kinds.get(node["Node Type"], "ALL ROWS of {1}").format(node.get("Index Name"), node.get("Relation Name"))
         for node in nodes(plan)
         if node["Node Type"] in (*kinds, "Seq Scan")
     ]
@@ -124,11 +127,12 @@ def test_a_peek_takes_steps_in_indexes_only(full: Store, clock: ManualClock) -> 
     assert {(r.queue, r.priority) for r in ranges} == {(q, p) for q in QUEUES for p in range(4)}
     assert all(r.first < clock.now() < (r.following or r.first) for r in ranges)
     [plan] = plans
-    assert set(accesses(full, plan)) <= {
-        "INDEX ONLY scheduler_jobs_due",
-        "INDEX ONLY scheduler_jobs_due_crashed",
-    }
-    if full.dialect.name == "postgresql":
+    names = {"scheduler_jobs_due", "scheduler_jobs_due_crashed"}
+    only = {f"INDEX ONLY {name}" for name in names}
+    if full.dialect.name == "sqlite":  # older ones look at the one row that a step ends at, to see its state
+        assert set(accesses(full, plan)) <= only | {f"INDEX {name}" for name in names}
+    else:
+        assert set(accesses(full, plan)) <= only
         assert rows_read(plan) <= 4 + 12 * 3, json.dumps(plan, indent=1)
 
 
@@ -136,6 +140,7 @@ def test_a_peek_takes_steps_in_indexes_only(full: Store, clock: ManualClock) -> 
 def test_a_claim_reads_no_row_that_is_not_due(unserved: Unserved, full: Store, clock: ManualClock) -> None:
     claimed = 0
     with explained(full) as plans, full.begin() as connection:
+        full.dialect.before_claim(connection)
         for due in [r for r in claim.peek_ranges(connection, clock.now()) if r.first <= clock.now()]:
             plans.clear()
             found = claim.lock_due(connection, due, clock.now(), 500, unserved, crashed=False)
@@ -148,6 +153,18 @@ def test_a_claim_reads_no_row_that_is_not_due(unserved: Unserved, full: Store, c
                 assert line.endswith("(queue=? AND priority=? AND run_at<?)")
                 assert not any("TEMP B-TREE" in line for line in plans[0])
     assert claimed == DUE
+
+
+def test_statistics_from_before_a_burst_do_not_make_a_claim_read_all_of_it(full: Store, clock: ManualClock) -> None:
+    if full.dialect.name == "sqlite":
+        pytest.skip("SQLite tells no counts, and has one way only")
+    fill(full, clock.now(), "scheduled", "burst", 12_000, seconds=-20_000)
+    with full.begin() as connection:
+        due = claim.peek_ranges(connection, clock.now())[0]
+    with explained(full) as plans, full.begin() as connection:
+        full.dialect.before_claim(connection)
+        assert len(claim.lock_due(connection, due, clock.now(), 500, Unserved(), crashed=False)) == 500
+    assert rows_read(plans[0]) == 500
 
 
 def test_with_nothing_due_a_claim_of_every_range_reads_no_row_at_all(full: Store, clock: ManualClock) -> None:
@@ -174,7 +191,6 @@ def test_taking_writing_and_looking_after_jobs_goes_by_id_or_by_worker(
     full: Store, clock: ManualClock, make_process: Callable[..., Process]
 ) -> None:
     process = Process(full, clock)
-    full.dialect.among  # noqa: B018 - the statements below are cached per dialect, so plans are those of every call
     with explained(full) as plans:
         claims = process.claim()
         plans.clear()
@@ -186,7 +202,7 @@ def test_taking_writing_and_looking_after_jobs_goes_by_id_or_by_worker(
             workers.held_by(connection, process.worker.id)
             workers.orphan_holders(connection)
     used = {access for plan in plans for access in accesses(full, plan)}
-    assert not [access for access in used if access.startswith("ALL ROWS") and "held" not in access], used
+    assert {access for access in used if access.startswith("ALL ROWS")} <= SMALL, used
 
 
 def test_the_next_fire_time_is_one_step_in_an_index(full: Store) -> None:

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler_app.crontab import NICKNAMES, cron_trigger
 from scheduler_app.errors import CronError, SchedulerError
-from scheduler_app.fire_times import first_fire_time
+from scheduler_app.schedules.crontab import NICKNAMES, cron_trigger
+from scheduler_app.schedules.fire_times import first_fire_time
 
 OSLO = ZoneInfo("Europe/Oslo")
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app.errors import TriggerError
-from scheduler_app.fire_times import Fire, all_due, first_fire_time, latest_due
+from scheduler_app.schedules.fire_times import Fire, all_due, first_fire_time, latest_due
 
 OSLO, NEW_YORK = ZoneInfo("Europe/Oslo"), ZoneInfo("America/New_York")
 TICK = timedelta(microseconds=1)

@@ -16,7 +16,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app.errors import MalformedTriggerError, TriggerError
-from scheduler_app.triggers import decode_trigger, encode_trigger
+from scheduler_app.schedules.triggers import decode_trigger, encode_trigger
 
 OSLO = ZoneInfo("Europe/Oslo")
 START = datetime(2026, 6, 1, 12, 30, 0, 123456, tzinfo=UTC)

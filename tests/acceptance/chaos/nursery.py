@@ -74,9 +74,7 @@ class Nursery:
 def nursery(folder: Path) -> Iterator[Nursery]:
     """Yield a nursery whose processes write to `folder`; all of them are killed in the end."""
     command = [sys.executable, "-m", "tests.acceptance.chaos.nursery", str(folder)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    ) as popen:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
         try:
             yield Nursery(popen)
         finally:

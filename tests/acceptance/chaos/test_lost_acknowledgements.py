@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scheduler_app.errors import StoreUnavailableError
 from scheduler_app.jobs import JobState
-from scheduler_app.store import Store, find
+from scheduler_app.store import Connection, NewJob, OnConflict, Store, add, claim, find
 
 from ..processes import until
 from . import judge
-from .journal import of_kind, read
+from .journal import Journal, of_kind, read
 from .nursery import nursery
 from .proxy import proxy_to
-from .worker import Options
+from .worker import Options, lose_replies
 
 SHARE = 0.2
 CALLS = 150
@@ -95,3 +97,51 @@ def _print_figures(url: str, history: judge.History, lost: Counter[str]) -> None
         f"\n{url.partition(':')[0]}: {len(history.acknowledged)} acknowledged, {len(history.raised)} calls raised,"
         f" {len(history.runs)} run, {len(history.repeated)} run again; replies lost: {dict(lost)}"
     )
+
+
+# -- one call at a time ------------------------------------------------------------------------------
+
+
+def _new(store: Store, job_id: str, key: str | None = None) -> NewJob:
+    now = store.clock.now()
+    return NewJob(job_id, "task", "{}", "v1:01234567:mac", "default", 2, now, now, key=key)
+
+
+def test_a_call_that_never_gets_a_reply_says_that_it_is_not_known_whether_it_was_stored(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = Store(sqlite_url, auto_upgrade=True, patience=0.2)
+    store.ensure_ready()
+    lose_replies(store, Journal(tmp_path, "test"), 1.0)
+    with pytest.raises(StoreUnavailableError) as caught:
+        store.write(lambda connection: add.insert_jobs(connection, store.dialect, [_new(store, "a")]))
+    assert caught.value.undecided
+    assert str(caught.value) == (
+        f"The scheduler's database {sqlite_url} cannot be used now: the reply was lost. Whether this was stored is not"
+        " known. Check that it runs, then look before you try again."
+    )
+    assert store.read(lambda connection: find.job(connection, "a")) is not None
+    store.close()
+
+
+def test_a_call_with_a_key_that_is_tried_again_is_its_own_job_even_when_that_has_started(store_url: str) -> None:
+    store = Store(store_url, auto_upgrade=True)
+
+    def insert(job_id: str) -> tuple[str, bool]:
+        new = _new(store, job_id, key="k")
+        return store.write(
+            lambda c: add.insert_keyed(c, store.dialect, new, OnConflict.RAISE, lambda standing: {"id": standing})
+        )
+
+    def start(connection: Connection) -> int:
+        now: datetime = store.clock.now()
+        [due] = claim.peek_ranges(connection, now)
+        claims = claim.lock_due(connection, due, now, 1, claim.Unserved(), crashed=False)
+        claim.take(connection, store.dialect, claims, "worker", now)
+        return len(claims)
+
+    assert insert("a") == ("a", True)
+    assert store.write(start) == 1
+    assert insert("b") == ("b", True)
+    assert insert("a") == ("a", True)
+    store.close()

@@ -26,6 +26,7 @@ from scheduler_app.errors import StoreUnavailableError
 from scheduler_app.extension import Parts
 from scheduler_app.jobs import FINISHED
 from scheduler_app.loop import worker as loop_worker
+from scheduler_app.store import Store
 
 from . import jobs, statements
 from .journal import Journal
@@ -177,7 +178,7 @@ def _arrange_faults(options: Options, journal: Journal, parts: Parts) -> None:
     if options.boot_id is not None:
         _move_to_another_host(options.boot_id)
     if options.lossy:
-        _lose_replies(parts, journal, options.lossy)
+        lose_replies(parts.store, journal, options.lossy)
     if not options.fenced:
         event.listen(parts.store.engine, "before_cursor_execute", _without_fence, retval=True)
     event.listen(parts.store.engine, "after_cursor_execute", _count_changes(journal))
@@ -231,9 +232,9 @@ def _count_changes(journal: Journal) -> Any:
     return after
 
 
-def _lose_replies(parts: Parts, journal: Journal, share: float) -> None:
+def lose_replies(store: Store, journal: Journal, share: float) -> None:
     """Have some commits fail after they have succeeded, as when the disk or a signal interrupts the reply."""
-    engine = parts.store.engine
+    engine = store.engine
     doing = threading.local()
     commit = engine.dialect.do_commit
 

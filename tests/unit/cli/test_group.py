@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pty
 import signal
@@ -27,7 +28,7 @@ SHOP = """
     import sys
 
     from flask import Flask
-    from scheduler_app import Scheduler, schedule_after
+    from scheduler_app import Scheduler
 
     app = Flask(__name__)
     app.config["SECRET_KEY"] = "0123456789abcdef"
@@ -36,20 +37,27 @@ SHOP = """
 
     def sell(n):
         sys.stdout.write(f"sold {{n}}\\n")
-
-    @app.cli.command("seed")
-    def seed():
-        for n in range(3):
-            schedule_after(0, sell, n)
 """
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `flask --app shop ...` in a process of its own, as a person's shell does."""
+def stock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """The client of an app that stands in a file, for which three jobs are due."""
     (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP.format(folder=tmp_path)))
+    monkeypatch.syspath_prepend(tmp_path)
+    shop = importlib.import_module("shop")
+    client: Client = shop.app.extensions["scheduler"].client
+    client.schedule_many([(0, shop.sell, (n,)) for n in range(3)])
+    yield client
+    client.store.close()
+    del sys.modules["shop"]
+
+
+@pytest.fixture
+def start(stock: Client, tmp_path: Path) -> Iterator[Start]:
+    """Starts `flask --app shop ...` in a process of its own, as a person's shell does."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, **streams: int) -> subprocess.Popen[str]:
@@ -143,8 +151,7 @@ def test_ctrl_c_ends_with_130(flask_scheduler: Run, client: Client, monkeypatch:
     assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
 
 
-def test_a_fresh_process_runs_jobs_and_drains_at_sigterm(start: Start) -> None:
-    assert ended(start("seed"))[0] == 0
+def test_a_fresh_process_runs_jobs_and_drains_at_sigterm(start: Start, stock: Client) -> None:
     worker = start("scheduler", "run")
     assert worker.stdout is not None
     assert sorted(worker.stdout.readline() for _ in range(3)) == ["sold 0\n", "sold 1\n", "sold 2\n"]
@@ -152,12 +159,10 @@ def test_a_fresh_process_runs_jobs_and_drains_at_sigterm(start: Start) -> None:
     code, _, err = ended(worker)
     assert code == 0
     assert err.splitlines()[-1] == "Stopped; nothing had to be given back."
-    code, out, _ = ended(start("scheduler", "list", "--state", "succeeded", "--format", "ids"))
-    assert (code, len(out.split())) == (0, 3)
+    assert stock.stats()["succeeded"] == 3
 
 
 def test_a_reader_that_has_gone_is_no_reason_for_a_traceback(start: Start) -> None:
-    assert ended(start("seed"))[0] == 0
     read, write = os.pipe()
     os.close(read)
     listing = start("scheduler", "list", stdout=write)
@@ -166,19 +171,17 @@ def test_a_reader_that_has_gone_is_no_reason_for_a_traceback(start: Start) -> No
 
 
 def test_in_a_terminal_there_are_colours_unless_no_color_is_set_and_the_table_fits(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, stock: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended(start("seed"))
-    ended(start("scheduler", "run", "--until-empty"))
+    stock.cancel(stock.list()[0].id)
     shown = in_terminal(start, "scheduler", "list")
-    assert "\x1b[32msucceeded\x1b[0m" in shown
+    assert "\x1b[90mcancelled\x1b[0m" in shown
     assert "Left out, because the terminal is narrow: queue, attempt." in shown
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in in_terminal(start, "scheduler", "list")
 
 
 def test_downgrade_asks_in_a_terminal_and_takes_no_for_an_answer(start: Start) -> None:
-    ended(start("seed"))
     shown = in_terminal(start, "scheduler", "db", "downgrade", answer="n\n")
     assert "3 jobs (3 not finished)" in shown
     assert "\nGo on? [y/N]: " in shown

@@ -1,8 +1,4 @@
-"""Schedule: a recurring definition with a name, which emits one job per fire time.
-
-Three more parts of this word are given out from here: how its trigger is written and read (`triggers`), when it fires
-(`fire_times`), and the lines of a crontab (`crontab`).
-"""
+"""Schedule: a recurring definition with a name, which emits one job per fire time."""
 
 from __future__ import annotations
 
@@ -17,23 +13,8 @@ from typing import Any
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from scheduler_app.crontab import cron_trigger
 from scheduler_app.errors import IntervalError
-from scheduler_app.fire_times import Fire, all_due, first_fire_time, latest_due
-from scheduler_app.triggers import decode_trigger, encode_trigger, trigger_facts
-
-__all__ = [
-    "Fire",
-    "Schedule",
-    "all_due",
-    "cron_trigger",
-    "decode_trigger",
-    "definition",
-    "encode_trigger",
-    "every_trigger",
-    "first_fire_time",
-    "latest_due",
-]
+from scheduler_app.schedules.triggers import trigger_facts
 
 
 @dataclass(frozen=True, slots=True)

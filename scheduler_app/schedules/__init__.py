@@ -1,8 +1,8 @@
 """Schedules: recurring definitions, how their triggers are written and read, and when they fire.
 
 Pure: no clock is read and nothing is stored here. `schedule` is the word itself; `triggers` writes an APScheduler
-trigger as JSON and reads it back; `crontab` reads standard crontab lines; `fire_times` states the rules of catch-up and of clock
-changes.
+trigger as JSON and reads it back; `crontab` reads standard crontab lines; `fire_times` states the rules of catch-up
+and of clock changes.
 """
 
 from scheduler_app.schedules.crontab import cron_trigger

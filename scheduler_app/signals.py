@@ -6,9 +6,31 @@ Observation only: no receiver can change what is stored. Each signal's sender is
 
 from __future__ import annotations
 
-from blinker import Namespace
+import logging
+from typing import Any
 
-_signals = Namespace()
+from blinker import NamedSignal, Namespace
+
+
+class _Telling(NamedSignal):
+    """A signal whose receivers cannot stop what they are told of: an error of theirs is logged, and that is all."""
+
+    def send(self, sender: Any = None, /, **facts: Any) -> list[tuple[Any, Any]]:
+        answers = []
+        for receiver in self.receivers_for(sender):
+            try:
+                answers.append((receiver, receiver(sender, **facts)))
+            except Exception:
+                logging.getLogger("scheduler_app").exception("receiver of %r failed; the scheduler goes on", self.name)
+        return answers
+
+
+class _Signals(Namespace):
+    def signal(self, name: str, doc: str | None = None) -> NamedSignal:
+        return self.setdefault(name, _Telling(name, doc))
+
+
+_signals = _Signals()
 
 scheduler_started = _signals.signal("scheduler-started")
 """A loop began in this process: `worker_id`, `store`, `executors`."""

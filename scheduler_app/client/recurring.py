@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.base import BaseTrigger
 
-from ..errors import IntervalError, ScheduleNameError, TimezoneError
+from ..errors import IntervalError, ScheduleNameError, SchedulerError, StoreError, TimezoneError
 from ..jobs import Priority, new_id
 from ..payload import Signer
 from ..schedules import Schedule, cron_trigger, definition, encode_trigger, every_trigger, first_fire_time
@@ -155,12 +155,21 @@ class Recurring:
 
     def reconcile(self, declarations: Collection[Declaration]) -> None:
         """Store what the code declares, and mark as orphaned what it no longer does. Removes nothing."""
-        present = {self.upsert(declaration, declared=True) for declaration in declarations}
+        present, errors = set(), []
+        for declaration in declarations:
+            try:
+                present.add(self.upsert(declaration, declared=True))
+            except StoreError:
+                raise
+            except SchedulerError as error:  # told below, when the others are stored
+                errors.append(error)
         standing = self._store.read(schedules.declared_names)
         if standing:
             now = self._store.clock.now()
             facts = {name: name in present for name in standing}
             self._store.write(lambda connection: schedules.mark_declared(connection, facts, now))
+        if errors:
+            raise errors[0]
 
 
 def _first(*values: int | None) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Any
 
 from apscheduler.events import (
@@ -48,7 +48,7 @@ class Announcer:
     def stop(self) -> None:
         """Tell what is waiting to be told, then end the thread."""
         self._inbox.put(None)
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not current_thread():
             self._thread.join(timeout=10)
 
     def tell(self, turned: Turned) -> None:

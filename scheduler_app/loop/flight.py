@@ -57,6 +57,11 @@ class Flight:
         """Whether some end waits to be written."""
         return bool(self._landed or self._unwritten)
 
+    def has_airborne(self) -> bool:
+        """Whether some claim has not ended yet, wherever it is."""
+        ended = {finished.claim for finished in [*self._landed.copy(), *self._unwritten]}
+        return any(claim not in ended for claim in list(self.claims.values()))
+
     def written(self, ends: Iterable[Finished]) -> None:
         """Forget ends whose commit is known, and their claims."""
         done = {id(finished) for finished in ends}

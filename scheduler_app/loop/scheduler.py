@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from threading import Event, Thread
+from functools import partial
+from threading import Event, Lock, Thread
 from typing import Any
 
 from apscheduler.schedulers import SchedulerNotRunningError
@@ -13,6 +14,7 @@ from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPP
 
 from .. import faults, signals
 from ..clock import host_now, monotonic
+from ..errors import StoreError
 from ..executors import DurableExecutor, Runner
 from ..outcomes import Refusal, Result
 from ..payload import Signer
@@ -72,6 +74,7 @@ class DurableScheduler(BackgroundScheduler):
         self._failures = 0
         self._cancels_due = 0.0
         self._idle = Event()
+        self._turning = Lock()
         self.turned_at = float("-inf")
         """When the last turn ended well, on the monotonic clock."""
         super().__init__(timezone=timezone)
@@ -160,7 +163,8 @@ class DurableScheduler(BackgroundScheduler):
         self._turn.paused = self.state == STATE_PAUSED
         self._claiming.unserved = self._unserved.current()
         self._look_for_cancels()
-        wait, turned = self._turn.turn()
+        with self._turning:
+            wait, turned = self._turn.turn()
         self.turned_at = monotonic()
         self._note(turned)
         return wait
@@ -168,13 +172,23 @@ class DurableScheduler(BackgroundScheduler):
     def _get_ready(self) -> None:
         """Do once per start what needs the database: store what was added before it, and what the code declares."""
         while self._tentative:
-            self._real_add_job(*self._tentative[0])
+            added = self._tentative[0]
+            self._try_once(partial(self._real_add_job, *added), f"the job {added[0].id!r}")
             del self._tentative[0]
-        self._on_ready()
+        self._try_once(self._on_ready, "a schedule that the code declares")
         self._ready = True
         signals.scheduler_started.send(
             self, worker_id=self.worker.id, store=self._store.url, executors=dict(self.worker.executors)
         )
+
+    def _try_once(self, store_it: Callable[[], None], what: str) -> None:
+        """Store something of this process's own; what cannot be stored is told and left out, and stops no job."""
+        try:
+            store_it()
+        except Exception as error:
+            if isinstance(error, StoreError) or self._store.may_pass(error):
+                raise
+            self._logger.error("%s cannot be stored and is left out: %s", what, error)
 
     def _note(self, turned: Turned) -> None:
         for settlement in turned.settled:
@@ -249,13 +263,12 @@ class DurableScheduler(BackgroundScheduler):
         """
         if self.state == STATE_STOPPED:
             raise SchedulerNotRunningError
-        self._turn.draining = True
-        self.wakeup()
+        deadline = monotonic() + self._pace.drain_seconds
+        self._stop_claiming()
         if wait:
-            self._await_idle(monotonic() + self._pace.drain_seconds)
+            self._await_idle(deadline)
         self._take_back_all()
-        rest = self._running()
-        if rest and not exiting:
+        if self._flight.has_airborne() and not exiting:
             Thread(target=self._finish_later, name="scheduler-drain", daemon=True).start()
             return 0
         return self._close()
@@ -266,8 +279,12 @@ class DurableScheduler(BackgroundScheduler):
             for claim in executor.take_back():
                 self._flight.land(alias, claim, Result(now, now, refusal=Refusal.NOT_STARTED))
 
-    def _running(self) -> list[Claim]:
-        return [claim for executor in self._executors.values() for claim in executor.running()]
+    def _stop_claiming(self) -> None:
+        """Have the loop claim no more, and see a turn end that may be in the middle of a claim."""
+        self._turn.draining = True
+        self.wakeup()
+        if self._turning.acquire(timeout=self._pace.drain_seconds):
+            self._turning.release()
 
     def serves(self, queue: str) -> bool:
         """Whether jobs of a queue may run here."""

@@ -21,9 +21,17 @@ _JOB = select(*(jobs.c[name] for name in _FIELDS))
 
 def _job(row: Any) -> Job:
     fields = dict(row._mapping)
-    fields["state"] = JobState(fields["state"])
-    fields["outcome"] = None if fields["outcome"] is None else Outcome(fields["outcome"])
-    fields["tags"] = tuple(json.loads(fields["tags"])) if fields["tags"] else ()
+    try:
+        fields["state"] = JobState(fields["state"])
+        fields["outcome"] = None if fields["outcome"] is None else Outcome(fields["outcome"])
+        fields["tags"] = tuple(json.loads(fields["tags"])) if fields["tags"] else ()
+    except ValueError as error:  # one such row must not hide the others of its page
+        fields |= {
+            "state": JobState.QUARANTINED,
+            "outcome": None,
+            "tags": (),
+            "error": f"its row is malformed: {error}",
+        }
     return Job(**fields)
 
 

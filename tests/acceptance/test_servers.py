@@ -72,9 +72,11 @@ def test_a_forked_child_of_a_process_that_serves_schedules_but_claims_nothing(
         site.wait_for_jobs({("succeeded", 0, 0): 2})
 
 
-@pytest.mark.parametrize("why", ["max-requests", "SIGHUP"])
-def test_gunicorn_may_replace_its_processes_at_any_time(why: str, tmp_path: Path, store_url: str) -> None:
-    site = make_site(tmp_path, store_url)
+@pytest.mark.parametrize(("why", "database"), [("max-requests", "sqlite"), ("SIGHUP", "postgresql")])
+def test_gunicorn_may_replace_its_processes_at_any_time(
+    why: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    site = make_site(tmp_path, request.getfixturevalue(f"{database}_url"))
     options = ["--max-requests", "3"] if why == "max-requests" else []
     labels = [f"by HTTP {i}" for i in range(24)]
     with site.run(*SERVERS["gunicorn gthread"], *options) as process:

@@ -53,9 +53,9 @@ class Nursery:
         dead: list[int] = self._ask(verb="dead")["dead"]
         return [(pid, self.alive.pop(pid)) for pid in dead]
 
-    def await_death(self, pid: int) -> None:
-        """Wait until a process is dead."""
-        until(lambda: self._is_buried(pid), f"process {pid} dies")
+    def await_death(self, pid: int, seconds: float = 30.0) -> None:
+        """Wait until a process is dead, but no longer than so many seconds."""
+        until(lambda: self._is_buried(pid), f"process {pid} dies", seconds)
 
     def _is_buried(self, pid: int) -> bool:
         self.bury()

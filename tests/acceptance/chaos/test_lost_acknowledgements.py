@@ -27,7 +27,7 @@ from .proxy import proxy_to
 from .worker import Options, lose_replies
 
 SHARE = 0.2
-CALLS = 150
+CALLS_A_SECOND = 7.5
 KINDS = ("schedule", "claim", "settle")
 SETTINGS = {
     "SCHEDULER_HEARTBEAT_SECONDS": 0.5,
@@ -50,18 +50,21 @@ def lossy(url: str, folder: Path) -> Iterator[tuple[str, float, Any]]:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(120)
-def test_a_commit_whose_reply_is_lost_neither_loses_nor_doubles_a_job(store_url: str, tmp_path: Path) -> None:
+def test_a_commit_whose_reply_is_lost_neither_loses_nor_doubles_a_job(
+    store_url: str, tmp_path: Path, chaos_seconds: float
+) -> None:
+    calls = round(CALLS_A_SECOND * chaos_seconds)
     store = Store(store_url, auto_upgrade=True)
     store.ensure_ready()
     with lossy(store_url, tmp_path) as (url, share, told), nursery(tmp_path) as hatchery:
         for _ in range(2):
             hatchery.spawn(Options(str(tmp_path), url, "worker", SETTINGS, lossy=share))
         producers = [
-            hatchery.spawn(Options(str(tmp_path), url, "producer", SETTINGS, lossy=share, calls=CALLS, pause=0.02))
+            hatchery.spawn(Options(str(tmp_path), url, "producer", SETTINGS, lossy=share, calls=calls, pause=0.02))
             for _ in range(2)
         ]
         for pid in producers:
-            hatchery.await_death(pid)
+            hatchery.await_death(pid, 30 + 2 * chaos_seconds)
         until(lambda: _unfinished(store) == 0, "every stored job comes to its end")
         counts = store.read(lambda c: {state: find.count_of(c, state, 10_000) for state in JobState})
         lost = told()

@@ -19,7 +19,7 @@ from ..errors import SchedulerError
 from ..payload import Signer, Verdict, decode_call, encode_call
 from ..schedules import Schedule, decode_trigger, encode_trigger
 from ..store import Store, schedules
-from ..tasks import TaskRegistry
+from ..tasks import Task, TaskRegistry
 
 
 class DurableJobStore(BaseJobStore):
@@ -116,8 +116,14 @@ class DurableJobStore(BaseJobStore):
     def remove_all_jobs(self) -> None:
         self.store.write(schedules.remove_all)
 
+    def _task_of(self, function: Any) -> Task:
+        if hasattr(type(function), "is_scheduler_task"):
+            task: Task = function.scheduler_task
+            return task
+        return self._registry.for_function(function)
+
     def _schedule(self, job: ApsJob, standing: Schedule | None = None) -> Schedule:
-        task = self._registry.for_function(job.func)
+        task = self._task_of(job.func)
         payload = encode_call(
             tuple(job.args), dict(job.kwargs), max_bytes=self._max_payload_bytes, allowed=self._registry.rule.allows
         )

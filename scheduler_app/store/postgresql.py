@@ -148,8 +148,12 @@ class _Listener(Watcher):
         pooled = engine.raw_connection()
         raw: Any = pooled.driver_connection
         pooled.detach()
-        raw.autocommit = True
-        raw.execute(f"LISTEN {CHANNEL}")
+        try:
+            raw.autocommit = True
+            raw.execute(f"LISTEN {CHANNEL}")
+        except BaseException:
+            raw.close()
+            raise
         self._raw = raw
 
     def wait(self, seconds: float) -> bool:

@@ -147,4 +147,6 @@ def make_app(migrated_url: str) -> Iterator[Callable[..., Flask]]:
         parts = app.extensions["scheduler"]
         if parts.running:
             parts.aps.shutdown(wait=True)
+        if parts.nudge._later is not None:
+            parts.nudge._later.join()  # a notification that was put off would open the store again
         parts.store.close()

@@ -34,6 +34,7 @@ from scheduler_app.client import Client
 from scheduler_app.extension import Parts
 from scheduler_app.jobs import Job, JobState
 from scheduler_app.loop import DurableScheduler
+from scheduler_app.schedules import encode_trigger
 from scheduler_app.store import Store
 
 DAY = timedelta(days=1)
@@ -130,7 +131,7 @@ def test_a_job_comes_back_as_it_was_added(trigger: Any, options: dict[str, Any],
     for name in ("id", "name", "args", "kwargs", "misfire_grace_time", "coalesce", "max_instances", "next_run_time"):
         assert getattr(found, name) == getattr(added, name), name
     assert found.func is note
-    assert str(found.trigger) == str(added.trigger)
+    assert encode_trigger(found.trigger) == encode_trigger(added.trigger)
     assert found.next_run_time is not None
 
 
@@ -149,7 +150,7 @@ def test_an_interval_job_runs_again_and_again(aps: DurableScheduler) -> None:
 
 def test_jobs_added_before_the_start_are_tentative_and_stored_by_it(aps: DurableScheduler, client: Client) -> None:
     aps.add_job(note, "interval", hours=1, id="early")
-    assert aps.get_jobs(pending=True)[0].id == "early"
+    assert [job.id for job in aps.get_jobs()] == ["early"]
     assert [one.name for one in client.schedules()] == []
     aps.start()
     until(lambda: [one.name for one in client.schedules()] == ["early"])
@@ -303,7 +304,7 @@ def test_a_forged_schedule_is_not_signed_anew_by_a_pause_and_a_resume(
 ) -> None:
     aps.start()
     aps.add_job(note, "interval", hours=1, id="x", args=["mine"])
-    forged = "UPDATE scheduler_schedules SET payload = '{\"a\":[\"theirs\"],\"k\":{}}'"
+    forged = 'UPDATE scheduler_schedules SET payload = \'{"a":["theirs"],"k":{}}\''
     parts_of(app).store.write(lambda connection: connection.execute(text(forged)))
     with pytest.raises(JobLookupError):
         aps.pause_job("x")
@@ -417,6 +418,7 @@ class Gate:
                 side.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        one.close()
 
     def open(self) -> None:
         self._open = True
@@ -545,6 +547,7 @@ def raising_once(error: BaseException, real: Callable[[], Any]) -> Callable[[], 
     return turn
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_loop_thread_is_started_again_and_loses_nothing(
     aps: DurableScheduler, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -580,9 +583,7 @@ def test_a_worker_whose_row_was_removed_registers_anew_and_holds_on_to_nothing(
 # -- stopping --------------------------------------------------------------------------------------------------
 
 
-def test_shutdown_waits_for_what_runs_and_returns_the_rest(
-    make_app: Callable[..., Flask], migrated_url: str
-) -> None:
+def test_shutdown_waits_for_what_runs_and_returns_the_rest(make_app: Callable[..., Flask], migrated_url: str) -> None:
     app = make_app(SCHEDULER_EXECUTORS={"default": {"type": "threads", "max_workers": 2}})
     parts = parts_of(app)
     with app.app_context():
@@ -672,12 +673,10 @@ def test_a_call_deferred_in_an_app_context_runs_at_its_time_and_not_before(
     assert timedelta(0) <= done.started_at - handle.run_at < timedelta(seconds=2)
 
 
-def test_a_forged_row_is_put_aside_and_its_neighbours_finish(
-    aps: DurableScheduler, app: Flask, client: Client
-) -> None:
+def test_a_forged_row_is_put_aside_and_its_neighbours_finish(aps: DurableScheduler, app: Flask, client: Client) -> None:
     handles = [schedule_after(0, note, index) for index in range(100)]
     bad = handles[50].id
-    forge = "UPDATE scheduler_jobs SET payload = '{\"a\":[\"theirs\"],\"k\":{}}' WHERE id = :id"
+    forge = 'UPDATE scheduler_jobs SET payload = \'{"a":["theirs"],"k":{}}\' WHERE id = :id'
     parts_of(app).store.write(lambda connection: connection.execute(text(forge), {"id": bad}))
     aps.start()
     until(lambda: len(ran) == 99)

@@ -113,9 +113,7 @@ def _sqlite_access(line: str) -> str:
 def rows_read(plan: dict[str, Any]) -> int:
     """Return how many rows PostgreSQL took from tables and indexes, those that it threw away included."""
     scans = [node for node in nodes(plan) if "Scan" in node["Node Type"] and "Relation Name" in node]
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans
-    )
+    return sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
 
 
 # -- the loop's questions ----------------------------------------------------------------------------------
@@ -212,17 +210,13 @@ def test_the_next_fire_time_is_one_step_in_an_index(full: Store) -> None:
         assert accesses(full, plans[0]) == ["INDEX ONLY scheduler_schedules_next"]
 
 
-def test_a_range_with_one_due_job_and_thousands_of_future_ones_reads_one_row(
-    full: Store, clock: ManualClock
-) -> None:
+def test_a_range_with_one_due_job_and_thousands_of_future_ones_reads_one_row(full: Store, clock: ManualClock) -> None:
     if full.dialect.name == "sqlite":
         pytest.skip("SQLite tells no counts; its plan was seen above")
     new = job(clock, queue="mails", priority=3, after=-5)
     full.write(lambda c: c.execute(text("DELETE FROM scheduler_jobs WHERE state = 'scheduled' AND id NOT LIKE 'f%'")))
     put(full, new)
-    [due] = [
-        r for r in full.read(lambda c: claim.peek_ranges(c, clock.now())) if (r.queue, r.priority) == ("mails", 3)
-    ]
+    [due] = [r for r in full.read(lambda c: claim.peek_ranges(c, clock.now())) if (r.queue, r.priority) == ("mails", 3)]
     with explained(full) as plans, full.begin() as connection:
         found = claim.lock_due(connection, due, clock.now(), 500, Unserved(), crashed=False)
     assert [one.id for one in found] == [new.id]

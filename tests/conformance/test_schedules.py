@@ -160,9 +160,7 @@ def test_a_fire_time_that_overlaps_an_unfinished_job_is_skipped_and_told(
     assert fire_times(store, one) == [0.0, 2.0]
 
 
-def test_a_schedule_may_overlap_itself_as_often_as_it_says(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_schedule_may_overlap_itself_as_often_as_it_says(store: Store, clock: ManualClock, process: Process) -> None:
     one = each_minute(clock, max_instances=2)
     put_schedules(store, one)
     for _ in range(3):
@@ -172,9 +170,7 @@ def test_a_schedule_may_overlap_itself_as_often_as_it_says(
     assert fire_times(store, one) == [0.0, 1.0]
 
 
-def test_a_fire_later_than_its_misfire_grace_time_is_missed(
-    store: Store, clock: ManualClock, process: Process
-) -> None:
+def test_a_fire_later_than_its_misfire_grace_time_is_missed(store: Store, clock: ManualClock, process: Process) -> None:
     one = each_minute(clock, misfire_grace_time=30)
     put_schedules(store, one)
     clock.advance(40)

@@ -1,0 +1,88 @@
+"""The database under the scheduler cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .base import SchedulerError, did_you_mean
+
+
+class StoreError(SchedulerError):
+    """The base of errors of the database under the scheduler."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database did not answer, or refused the write.
+
+    Nothing was stored, unless `undecided`: then the reply to a commit was lost, and no later try could tell.
+    """
+
+    def __init__(self, url: str, reason: str, *, undecided: bool = False) -> None:
+        self.url = url
+        self.undecided = undecided
+        if undecided:
+            ending = "Whether this was stored is not known. Check that it runs, then look before you try again."
+        else:
+            ending = "Nothing was stored. Check that it runs and accepts connections, then try again."
+        super().__init__(f"The scheduler's database {url} cannot be used now: {reason}. {ending}")
+
+
+class StoreRefusedError(StoreError):
+    """The database answered, and refused a statement: a right or a table is missing, say."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(
+            f"The scheduler's database {url} refused: {reason}. Look at its tables with 'flask scheduler db check'."
+        )
+
+
+class UnknownRevisionError(StoreError, LookupError):
+    """No migration of this package has this revision."""
+
+    def __init__(self, revision: str, known: Iterable[str]) -> None:
+        names = list(known)
+        super().__init__(
+            f"There is no revision {revision!r}.{did_you_mean(revision, names)}"
+            " See what there is with 'flask scheduler db history'."
+        )
+
+
+class SchemaMissingError(StoreError):
+    """The scheduler's tables are not in the database."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"The scheduler's tables are missing from {url}. Create them with 'flask scheduler db upgrade',"
+            " or set SCHEDULER_AUTO_UPGRADE=True."
+        )
+
+
+class SchemaOlderError(StoreError):
+    """The scheduler's tables are of an older version than this code."""
+
+    def __init__(self, url: str, found: str, wanted: str) -> None:
+        super().__init__(
+            f"The scheduler's tables in {url} are at revision {found}, but this version needs {wanted}."
+            " Bring them up to date with 'flask scheduler db upgrade', or set SCHEDULER_AUTO_UPGRADE=True."
+        )
+
+
+class SchemaNewerError(StoreError):
+    """The scheduler's tables are of a newer, incompatible version."""
+
+    def __init__(self, url: str, found: str, wanted: str) -> None:
+        super().__init__(
+            f"The scheduler's tables in {url} are at revision {found}, which is newer than this version"
+            f" can use ({wanted}). Upgrade the scheduler-app package on this machine."
+        )
+
+
+class NetworkFileSystemError(StoreError):
+    """A SQLite file stands on a network file system, where its locks cannot be trusted."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(
+            f"The SQLite file {path} is on a network file system ({kind}), where SQLite loses writes."
+            " Put it on a local disk, or set SCHEDULER_DATABASE_URL to PostgreSQL."
+        )

@@ -140,7 +140,7 @@ class SQLite(Dialect):
         return select(*picked).subquery("v")
 
     def pack_rows(self, columns: Sequence[ColumnClause[Any]], rows: Sequence[Sequence[Any]]) -> str:
-        return json.dumps(rows)
+        return json.dumps(rows, ensure_ascii=False)  # an escaped lone surrogate would get past the driver
 
     def instant(self, value: datetime | None) -> str | None:
         return None if value is None else text_of(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,7 @@ def make_app(migrated_url: str) -> Iterator[Callable[..., Flask]]:
         parts = app.extensions["scheduler"]
         if parts.running:
             parts.aps.shutdown(wait=True)
-        if parts.nudge._later is not None:
-            parts.nudge._later.join()  # a notification that was put off would open the store again
+        for thread in threading.enumerate():  # a drain or a notification that was put off would open the store again
+            if thread.name == "scheduler-drain" or thread is parts.nudge._later:
+                thread.join(10)
         parts.store.close()

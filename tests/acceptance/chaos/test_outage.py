@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -115,18 +116,21 @@ def _count(store: Store, state: JobState) -> int:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 16 MB."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount the small file system that this test fills")
+        _do_without("only root may mount the small file system that this test fills")
     place = tmp_path / "disk"
     place.mkdir()
     mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", place]
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
-        reason = f"the small file system that this test fills cannot be mounted: {mounted.stderr.decode().strip()}"
-        if os.environ.get("SCHEDULER_TEST_REQUIRE_SERVERS") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        _do_without(f"the small file system that this test fills cannot be mounted: {mounted.stderr.decode().strip()}")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("SCHEDULER_TEST_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.mark.chaos

@@ -14,6 +14,7 @@ from blinker import NamedSignal
 
 from . import signals
 from .jobs import JobState
+from .store import Settlement
 
 machine = logging.getLogger("scheduler_app")
 jobs = logging.getLogger("scheduler_app.jobs")
@@ -59,24 +60,32 @@ def _worker_died(_: Any, *, worker_id: str, host: str, pid: int, reason: str, jo
     )
 
 
-def _job_settled(_: Any, **facts: Any) -> None:
+def _turn_settled(_: Any, *, settlements: list[Settlement]) -> None:
     """A success at INFO, a failure at ERROR with its traceback, a retry at WARNING with when it comes."""
-    if facts["error"] is None and not jobs.isEnabledFor(logging.INFO):
-        return  # one of many thousands a second, perhaps, and nobody reads it
-    head = f"id={facts['job_id']} task={facts['task']} attempt={facts['attempt']}/{facts['max_attempts']}"
-    timing = f"seconds={facts['seconds']:.3f} late={facts['late']:.3f}"
-    state, error = facts["state"], facts["error"]
-    if state is JobState.SUCCEEDED:
-        if error:
-            jobs.warning("job succeeded %s %s; %s", head, timing, error)
-        else:
-            jobs.info("job succeeded %s %s", head, timing)
-    elif state is JobState.SCHEDULED:
-        jobs.warning("job failed %s error=%r; it runs again at %s", head, error, facts["run_at"].isoformat())
-    elif state is JobState.FAILED:
-        jobs.error("job failed %s %s; it is kept and not run again\n%s", head, timing, facts["traceback"] or error)
+    successes = jobs.isEnabledFor(logging.INFO)
+    for settlement in settlements:
+        if successes or settlement.result.error is not None:
+            _settled(settlement)
+
+
+def _settled(settlement: Settlement) -> None:
+    claim, result, transition = settlement.claim, settlement.result, settlement.transition
+    if transition.released or transition.state is JobState.QUARANTINED:
+        return
+    head = f"id={claim.id} task={claim.task} attempt={claim.attempt + 1}/{claim.max_attempts}"
+    ran = (result.finished_at - result.started_at).total_seconds()
+    timing = f"seconds={ran:.3f} late={(result.started_at - claim.run_at).total_seconds():.3f}"
+    if transition.state is JobState.SUCCEEDED and result.error is None:
+        jobs.info("job succeeded %s %s", head, timing)
+    elif transition.state is JobState.SUCCEEDED:
+        jobs.warning("job succeeded %s %s; %s", head, timing, result.error)
+    elif transition.state is JobState.SCHEDULED and transition.run_at is not None:
+        jobs.warning("job failed %s error=%r; it runs again at %s", head, result.error, transition.run_at.isoformat())
+    elif transition.state is JobState.FAILED:
+        kept = result.traceback or result.error
+        jobs.error("job failed %s %s; it is kept and not run again\n%s", head, timing, kept)
     else:
-        jobs.info("job %s %s %s", state, head, timing)
+        jobs.info("job %s %s %s", transition.state, head, timing)
 
 
 def _job_superseded(_: Any, *, job_id: str, fence: int) -> None:
@@ -120,7 +129,7 @@ _RECEIVERS: dict[NamedSignal, Callable[..., None]] = {
     signals.loop_restarted: _restarted,
     signals.clock_stepped: _clock_stepped,
     signals.worker_died: _worker_died,
-    signals.job_settled: _job_settled,
+    signals.turn_settled: _turn_settled,
     signals.job_superseded: _job_superseded,
     signals.job_cancelled: _job_cancelled,
     signals.job_rescued: _job_rescued,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from ..clock import monotonic
 from ..executors import DurableExecutor
 from ..store import Claim, Connection, Range, Store, claim
 from ..store.claim import Unserved
@@ -75,7 +74,6 @@ class Claiming:
                 taken[alias] += chosen
             if late:
                 claim.miss(connection, self._store.dialect, late, now)
-        self._stamp(taken)
         return [(alias, claims) for alias, claims in taken.items() if claims]
 
     def _in_turn(self, due: Sequence[Range]) -> list[Range]:
@@ -101,13 +99,6 @@ class Claiming:
         late = [c for c in locked if _is_too_late(c, now)]
         chosen = [c for c in locked if not _is_too_late(c, now) and _enters(c, room)]
         return chosen, late
-
-    @staticmethod
-    def _stamp(taken: Mapping[str, Sequence[Claim]]) -> None:
-        now = monotonic()
-        for claims in taken.values():
-            for one in claims:
-                one.claimed_at = now
 
 
 def _is_too_late(one: Claim, now: datetime) -> bool:

@@ -62,8 +62,15 @@ class Announcer:
     def _tell(self, turned: Turned) -> None:
         for fired in turned.fired:
             _signal_fired(self, fired)
+        if turned.settled:
+            signals.turn_settled.send(self, settlements=turned.settled)
+        if signals.job_settled.receivers:
+            for settlement in turned.settled:
+                _signal_settled(self, settlement)
         for settlement in turned.settled:
-            _signal_settled(self, settlement)
+            if settlement.transition.state is JobState.QUARANTINED:
+                why = settlement.transition.error
+                signals.job_quarantined.send(self, job_id=settlement.claim.id, reason=why)
         for stale in turned.superseded:
             signals.job_superseded.send(self, job_id=stale.claim.id, fence=stale.claim.fence)
         for job_id, why in turned.quarantined:
@@ -122,13 +129,12 @@ def _signal_fired(sender: object, fired: Fired) -> None:
 
 def _signal_settled(sender: object, settlement: Settlement) -> None:
     claim, result, transition = settlement.claim, settlement.result, settlement.transition
-    if transition.state is JobState.QUARANTINED:
-        signals.job_quarantined.send(sender, job_id=claim.id, reason=transition.error)
-    elif not transition.released:
-        signals.job_settled.send(
-            sender, job_id=claim.id, task=claim.task, state=transition.state, outcome=result.outcome,
-            attempt=claim.attempt + 1, max_attempts=claim.max_attempts, error=result.error,
-            traceback=result.traceback, run_at=transition.run_at,
-            seconds=(result.finished_at - result.started_at).total_seconds(),
-            late=(result.started_at - claim.run_at).total_seconds(), queue=claim.queue,
-        )  # fmt: skip
+    if transition.released or transition.state is JobState.QUARANTINED:
+        return
+    signals.job_settled.send(
+        sender, job_id=claim.id, task=claim.task, state=transition.state, outcome=result.outcome,
+        attempt=claim.attempt + 1, max_attempts=claim.max_attempts, error=result.error,
+        traceback=result.traceback, run_at=transition.run_at,
+        seconds=(result.finished_at - result.started_at).total_seconds(),
+        late=(result.started_at - claim.run_at).total_seconds(), queue=claim.queue,
+    )  # fmt: skip

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..clock import monotonic
-from ..outcomes import Result
+from ..outcomes import Refusal, Result
 from ..store import Claim
 
 WINDOW_SECONDS = 0.05
-"""How far back the pace of an executor is looked at."""
+"""How long the jobs that are claimed ahead should last."""
+
+
+IDLE_SECONDS = 0.5
+"""After so long without an end, what an executor did before says nothing of what it will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    per_second: float
+    until: float
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +31,8 @@ class Finished:
     alias: str
     claim: Claim
     result: Result
+    at: float
+    """When it was reported, on the monotonic clock."""
 
 
 class Flight:
@@ -34,7 +46,7 @@ class Flight:
         self.claims: dict[str, Claim] = {}
         self._landed: deque[Finished] = deque()
         self._unwritten: list[Finished] = []
-        self._pace: dict[str, deque[tuple[float, int]]] = {}
+        self._pace: dict[str, _Pace] = {}
 
     def take_off(self, claims: Iterable[Claim]) -> None:
         """Remember claims whose commit is known."""
@@ -42,14 +54,12 @@ class Flight:
 
     def land(self, alias: str, claim: Claim, result: Result) -> None:
         """Remember an end. Safe from any thread."""
-        self._landed.append(Finished(alias, claim, result))
+        self._landed.append(Finished(alias, claim, result, monotonic()))
 
     def unwritten(self) -> list[Finished]:
         """Return every end that is not known to be written, those of an earlier failed turn first."""
         fresh = [self._landed.popleft() for _ in range(len(self._landed))]
-        for finished in fresh:
-            if finished.result.refusal is None:  # what was given back unrun says nothing of how fast work is done
-                self._note_pace(finished.alias)
+        self._note_pace(fresh)
         self._unwritten += fresh
         return list(self._unwritten)
 
@@ -76,19 +86,27 @@ class Flight:
         return any(claim.crashes and claim not in ended for claim in list(self.claims.values()))
 
     def pace(self, alias: str) -> int:
-        """Return how many jobs an executor finished in the last 50 ms."""
-        recent = self._pace.get(alias)
-        if not recent:
+        """Return how many jobs an executor finishes in 50 ms, as fast as it went just now; 0 after it was idle."""
+        pace = self._pace.get(alias)
+        if pace is None or monotonic() - pace.until > IDLE_SECONDS:
             return 0
-        oldest = monotonic() - WINDOW_SECONDS
-        while recent and recent[0][0] < oldest:
-            recent.popleft()
-        return sum(count for _, count in recent)
+        return round(pace.per_second * WINDOW_SECONDS)
 
-    def _note_pace(self, alias: str) -> None:
-        recent = self._pace.setdefault(alias, deque())
-        now = monotonic()
-        if recent and now - recent[-1][0] < WINDOW_SECONDS / 10:
-            recent[-1] = (recent[-1][0], recent[-1][1] + 1)
-        else:
-            recent.append((now, 1))
+    def stall(self, alias: str) -> None:
+        """Forget an executor's pace: what was claimed ahead for it did not start in time."""
+        self._pace.pop(alias, None)
+
+    def _note_pace(self, fresh: Sequence[Finished]) -> None:
+        """Measure over the time in which there was work: from the claim, or from the end of the batch before."""
+        ran: dict[str, list[Finished]] = {}
+        for finished in fresh:
+            if finished.result.refusal is None:  # what was given back unrun says nothing of how fast work is done
+                ran.setdefault(finished.alias, []).append(finished)
+        for alias, batch in ran.items():
+            before = self._pace.get(alias)
+            since = max(min(f.claim.claimed_at for f in batch), before.until if before else 0.0)
+            until = max(f.at for f in batch)
+            self._pace[alias] = _Pace(len(batch) / max(until - since, 0.0005), until)
+        for finished in fresh:
+            if finished.result.refusal is Refusal.NOT_STARTED:  # it got no slot in time: the pace is not kept up
+                self._pace.pop(finished.alias, None)

@@ -85,6 +85,7 @@ class Turn:
         self.draining = False
         """Whether to settle only: no new fires, no new claims."""
         self.paused = False
+        self._expected: datetime | None = None
         self.must_reconcile = True
         """Whether rows that this worker holds must be compared with memory first."""
 
@@ -108,7 +109,7 @@ class Turn:
 
     def _together(self) -> tuple[Turned, _View]:
         finished = self._flight.unwritten()
-        view = None if finished else self._store.read(self._peek)
+        view = None if finished or self._expects_work() else self._store.read(self._peek)
         if view is not None and not self._has_work(view):
             return Turned(), view
         turned = Turned()
@@ -128,6 +129,10 @@ class Turn:
         if self.draining or self.paused:
             return _View(now, [], None)
         return _View(now, claim.peek_ranges(connection, now), schedules.next_fire_time(connection))
+
+    def _expects_work(self) -> bool:
+        """Whether the instant that the last turn waited for has come: a look before the work would be wasted."""
+        return self._expected is not None and self._expected <= self._store.clock.now()
 
     def _has_work(self, view: _View) -> bool:
         fires = view.next_fire is not None and view.next_fire <= view.now
@@ -152,7 +157,10 @@ class Turn:
 
     def _committed(self, finished: Sequence[Finished], turned: Turned) -> None:
         self._flight.written(finished)
+        now = monotonic()
         for _alias, claims in turned.claimed:
+            for one in claims:
+                one.claimed_at = now  # from here on it waits for a slot; a slow commit is not its fault
             self._flight.take_off(claims)
         if turned.claimed and turned.holder != self._worker.id:
             self._give_up(turned)
@@ -280,7 +288,10 @@ class Turn:
         """Report claims that no slot took in time as not started; the settle gives them back."""
         before = None if self.draining else monotonic() - self._not_started_seconds
         for alias, executor in self._executors.items():
-            self._land_unstarted(alias, executor.take_back(before))
+            late = executor.take_back(before)
+            if late:
+                self._flight.stall(alias)
+                self._land_unstarted(alias, late)
 
     def _land_unstarted(self, alias: str, claims: Sequence[Claim]) -> None:
         for one in claims:
@@ -312,6 +323,7 @@ class Turn:
     # -- waiting -----------------------------------------------------------------------------------
 
     def _wait(self, view: _View, turned: Turned) -> float:
+        self._expected = None
         if self._flight.has_unwritten():
             return 0.0
         if turned.fired:
@@ -322,7 +334,8 @@ class Turn:
         longest = self._longest_wait()
         if not instants:
             return longest
-        ahead = (min(instants) - self._store.clock.now()).total_seconds()
+        self._expected = min(instants)
+        ahead = (self._expected - self._store.clock.now()).total_seconds()
         return min(max(ahead, 0.0), longest)
 
     def _longest_wait(self) -> float:

@@ -25,6 +25,27 @@ class Verdict(StrEnum):
     UNKNOWN_KEY = "unknown_key"
 
 
+class _Mac:
+    """HMAC-SHA256 under one key (RFC 2104), with the key's two blocks hashed once.
+
+    `hmac.digest` hashes them at every call, and lets go of the interpreter's lock meanwhile, which ten
+    threads that each verify a job then wait to get back.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def of(self, parts: Sequence[str]) -> str:
+        """Return the MAC of the parts, each framed by its length, so that none can slide into its neighbour."""
+        framed = "".join([f"{len(part)}:{part}" for part in parts])
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(framed.encode("utf-8", "surrogatepass"))
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
 class Signer:
     """Signs with the first key and believes all of them, so that keys can be changed without losing jobs.
 
@@ -37,11 +58,11 @@ class Signer:
         for key in keys:
             if len(key) < SHORTEST_KEY:
                 raise SigningKeyError(f"A signing key of {len(key)} bytes is too short; it needs {SHORTEST_KEY}.")
-        self._key = keys[0]
+        self._mac = _Mac(keys[0])
         self._prefix = f"v1:{key_id(keys[0])}:"
-        self._known: dict[str, list[bytes]] = {}
+        self._known: dict[str, list[_Mac]] = {}
         for key in keys:
-            self._known.setdefault(key_id(key), []).append(key)
+            self._known.setdefault(key_id(key), []).append(_Mac(key))
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -50,19 +71,18 @@ class Signer:
 
     def sign(self, *parts: str) -> str:
         """Return "v1:<key id>:<hex of HMAC-SHA256>" over the parts, in their order; 76 ASCII characters."""
-        return self._prefix + _mac(self._key, parts)
+        return self._prefix + self._mac.of(parts)
 
     def verify(self, signature: str | None, *parts: str) -> Verdict:
         """Return whether one of the keys signed exactly these parts. Compares in constant time."""
         match = _SIGNATURE.fullmatch(signature) if type(signature) is str else None
         if match is None or signature is None:
             return Verdict.MALFORMED
-        keys = self._known.get(match[1])
-        if keys is None:
+        macs = self._known.get(match[1])
+        if macs is None:
             return Verdict.UNKNOWN_KEY
-        mac = signature[12:]
-        for key in keys:
-            if hmac.compare_digest(_mac(key, parts), mac):
+        for mac in macs:
+            if hmac.compare_digest(mac.of(parts), signature[12:]):
                 return Verdict.VALID
         return Verdict.FORGED
 
@@ -82,8 +102,3 @@ def derive_key(secret: str | bytes) -> bytes:
         raise SigningKeyError("An empty secret cannot sign.")
     extracted = hmac.digest(b"scheduler-app", material, "sha256")
     return hmac.digest(extracted, b"signatures of rows, v1\x01", "sha256")
-
-
-def _mac(key: bytes, parts: Sequence[str]) -> str:
-    framed = "".join([f"{len(part)}:{part}" for part in parts])  # with its length, no part can slide into its neighbour
-    return hmac.digest(key, framed.encode("utf-8", "surrogatepass"), "sha256").hex()

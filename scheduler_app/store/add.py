@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.sql.dml import Insert
 
 from ..errors import DuplicateKeyError
 from ..jobs import JobState
@@ -84,9 +86,15 @@ class NewJob:
         }
 
 
+@cache
+def _insert(dialect: Dialect) -> Insert:
+    return dialect.insert(jobs)
+
+
 def insert_jobs(connection: Connection, dialect: Dialect, new: Sequence[NewJob]) -> None:
     """Insert jobs without keys. One that is there already, by id or by fire time, is left as it is."""
-    connection.execute(dialect.insert(jobs), [job.row() for job in new])
+    rows = [job.row() for job in new]
+    connection.execute(_insert(dialect), rows if len(rows) > 1 else rows[0])
 
 
 _COUNTING = {"preserve_rowcount": True}
@@ -105,7 +113,7 @@ def insert_keyed(
     of the new call, signed for the standing job's id, when that job takes its arguments.
     """
     while True:
-        if connection.execute(dialect.insert(jobs), job.row(), execution_options=_COUNTING).rowcount == 1:
+        if connection.execute(_insert(dialect), job.row(), execution_options=_COUNTING).rowcount == 1:
             return job.id, True
         if connection.execute(_by_id, {"id": job.id}).scalar() is not None:
             return job.id, True  # stored by an earlier try whose reply was lost; it may have started since

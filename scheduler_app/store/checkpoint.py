@@ -18,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 LONG_BYTES = 4 * 1024 * 1024
 """The WAL's length that calls for a checkpoint: about SQLite's own 1,000 pages."""
 
+GRACE_BYTES = 256 * 1024
+"""By how much the WAL may grow before a checkpoint that readers kept from finishing is tried again."""
+
 
 class Checkpointer:
     """Checkpoints when the WAL is long and this process holds the election's lock file."""
@@ -28,6 +31,7 @@ class Checkpointer:
         self._turn = Lock()
         self._held: int | None = None
         self._pid = 0
+        self._limit = LONG_BYTES
 
     def checkpoint_if_long(self, engine: Engine) -> None:
         """Empty the WAL into the database if it is long, unless another thread or process is the one to do it.
@@ -46,7 +50,7 @@ class Checkpointer:
 
     def _is_long(self) -> bool:
         try:
-            return os.stat(self._wal).st_size > LONG_BYTES
+            return os.stat(self._wal).st_size > self._limit
         except FileNotFoundError:
             return False
 
@@ -68,10 +72,16 @@ class Checkpointer:
         self._held, self._pid = file, os.getpid()
         return True
 
-    @staticmethod
-    def _checkpoint(engine: Engine) -> None:
+    def _checkpoint(self, engine: Engine) -> None:
+        """Copy the WAL into the database and have it written from its start again.
+
+        The file keeps its length (cutting it would make every commit after that pay for its growth), so
+        the next checkpoint is due when it outgrows that length.
+        """
         pooled = engine.raw_connection()
         try:
-            pooled.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            kept_from = pooled.cursor().execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
         finally:
             pooled.close()
+        length = os.stat(self._wal).st_size
+        self._limit = max(LONG_BYTES, length + (GRACE_BYTES if kept_from else 0))

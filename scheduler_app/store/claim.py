@@ -89,7 +89,7 @@ _PEEK = text(
       SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled' AND queue > names.queue)
       FROM names WHERE names.queue IS NOT NULL
     ), levels(priority) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
-    ranges AS (
+    ranges AS MATERIALIZED (
       SELECT names.queue, levels.priority,
         (SELECT min(run_at) FROM scheduler_jobs
          WHERE state = 'scheduled' AND queue = names.queue AND priority = levels.priority) AS first,

@@ -38,6 +38,8 @@ class Dialect(ABC):
     name: str
     local_time: bool
     """Whether the database's time is this host's own."""
+    one_writer: bool
+    """Whether one transaction at a time may write, so that this process's threads had better queue for it in order."""
     notifies: bool
     """Whether other processes must be told of a write, because they cannot see it by themselves."""
 

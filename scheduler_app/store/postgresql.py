@@ -58,6 +58,7 @@ class PostgreSQL(Dialect):
     name = "postgresql"
     local_time = False
     notifies = True
+    one_writer = False
 
     def make_engine(self, url: URL) -> Engine:
         return create_engine(

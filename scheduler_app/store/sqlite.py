@@ -76,6 +76,7 @@ class SQLite(Dialect):
     name = "sqlite"
     local_time = True
     notifies = False
+    one_writer = True
 
     def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal") -> None:
         super().__init__(connect_timeout=connect_timeout, journal=journal)

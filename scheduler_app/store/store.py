@@ -55,6 +55,7 @@ class Store:
         self._engine: Engine | None = None
         self._ready = False
         self._opening = Lock()
+        self._writer = Lock()
         _STORES.add(self)
 
     errors = (SQLAlchemyError, OSError)
@@ -76,9 +77,20 @@ class Store:
     def begin(self) -> Iterator[Connection]:
         """Open one write transaction: committed at the end of the block, rolled back on an error."""
         self.ensure_ready()
-        with self.engine.begin() as connection:
-            yield connection
-        self.dialect.after_write(self.engine)
+        with self._in_order():
+            with self.engine.begin() as connection:
+                yield connection
+            self.dialect.after_write(self.engine)
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Let this process's writers through one by one, where the database would let them jostle for its one lock."""
+        queued = self.dialect.one_writer and self._writer.acquire(timeout=self.patience)
+        try:
+            yield
+        finally:
+            if queued:
+                self._writer.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -203,6 +215,7 @@ class Store:
             _INHERITED.append(self._engine.pool)
             self._engine.dispose(close=False)
         self._opening = Lock()
+        self._writer = Lock()
         self.clock.forget()
 
 

@@ -19,10 +19,12 @@ PAYS = 40
 
 
 def warm_up(process: Process, count: int = PAYS) -> None:
-    """Have the process finish so many jobs, whose number it may then claim beyond its slots."""
+    """Have the process finish so many jobs in 50 ms, whose number it may then claim beyond its slots."""
     slots, process.executor.slots = process.executor.slots, count
     put(process.store, *(job(process.clock) for _ in range(count)))
-    for one in process.claim():
+    claims = process.claim()
+    process.clock.advance(0.05)
+    for one in claims:
         process.end(one)
     process.executor.slots = slots
     process.loop.paused = True
@@ -114,24 +116,37 @@ def test_without_a_pace_a_process_claims_its_free_slots_only(store: Store, clock
     assert process.claim() == []
 
 
-def test_the_lookahead_is_what_was_finished_in_the_last_50_ms_and_never_more_than_500(
-    store: Store, clock: ManualClock
-) -> None:
+def test_the_lookahead_is_what_the_executor_finishes_in_50_ms(store: Store, clock: ManualClock) -> None:
     process = Process(store, clock, slots=10)
     warm_up(process)
     put(store, *(job(clock) for _ in range(100)))
     assert len(process.claim()) == 10 + PAYS
-    process.flight._pace["default"].append((clock.monotonic(), 10_000))
+
+
+def test_the_pace_is_measured_over_the_time_in_which_there_was_work(store: Store, clock: ManualClock) -> None:
+    process = Process(store, clock, slots=10)
+    clock.advance(3600)
+    put(store, *(job(clock) for _ in range(100)))
+    claims = process.claim()
+    clock.advance(0.1)
+    for one in claims:
+        process.end(one)
+    assert len(process.claim()) == 10 + 5
+
+
+def test_the_lookahead_is_never_more_than_500(store: Store, clock: ManualClock) -> None:
+    process = Process(store, clock, slots=10)
+    warm_up(process, 1000)
     put(store, *(job(clock) for _ in range(1000)))
     process.claim()
     assert process.executor.waiting() == LOOKAHEAD
 
 
-def test_the_lookahead_is_gone_50_ms_later(store: Store, clock: ManualClock) -> None:
+def test_an_idle_executor_gets_no_lookahead(store: Store, clock: ManualClock) -> None:
     process = Process(store, clock, slots=10)
     warm_up(process)
     put(store, *(job(clock) for _ in range(100)))
-    clock.advance(0.051)
+    clock.advance(0.6)
     assert len(process.claim()) == 10
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import hmac
 import io
 import json
 import random
@@ -642,6 +643,13 @@ def test_a_signature_names_its_key_and_is_of_fixed_length() -> None:
     signature = Signer([NEW]).sign("id", "task")
     version, key_id, mac = signature.split(":")
     assert (version, len(key_id), len(bytes.fromhex(mac)), len(signature)) == ("v1", 8, 32, 76)
+
+
+@pytest.mark.parametrize("length", [16, 64, 65, 200])
+def test_the_mac_is_that_of_the_standard_library(length: int) -> None:
+    key = bytes(range(256))[:length]
+    mac = Signer([key]).sign("id", "v\u00e6rsgod", "").split(":")[2]
+    assert mac == hmac.digest(key, "2:id7:v\u00e6rsgod0:".encode(), "sha256").hex()
 
 
 def test_every_key_verifies_and_the_first_one_signs() -> None:

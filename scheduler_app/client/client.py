@@ -80,7 +80,7 @@ class Client:
         if new:
             self.store.write(lambda connection: self._insert(connection, new))
             self._told(new)
-        return [JobHandle(self, _as_stored(job)) for job in new]
+        return [JobHandle(self, job) for job in new]
 
     def _checked(self, calls: Iterable[Call]) -> Sequence[Call]:
         listed = tuple(calls)
@@ -128,7 +128,7 @@ class Client:
         if new.key is None:
             self.store.write(lambda connection: self._insert(connection, [new]))
             self._told([new])
-            return JobHandle(self, _as_stored(new))
+            return JobHandle(self, new)
         return self._store_keyed(new, options)
 
     def _store_keyed(self, new: NewJob, options: Options) -> JobHandle:
@@ -142,7 +142,7 @@ class Client:
         job_id, created = self.store.write(insert)
         if created:
             self._told([new])
-            return JobHandle(self, _as_stored(new))
+            return JobHandle(self, new)
         standing = self.get(job_id)
         self._on_due((standing.run_at - self.store.clock.now()).total_seconds())
         return JobHandle(self, standing, created=False)
@@ -251,25 +251,3 @@ class Client:
     def schedules(self) -> Sequence[Schedule]:
         """Return the recurring schedules, by next run time, paused ones last."""
         return self.store.read(schedules.every)
-
-
-def _as_stored(new: NewJob) -> Job:
-    """Return the job as its row was written."""
-    return Job(
-        id=new.id,
-        task=new.task,
-        payload=new.payload,
-        queue=new.queue,
-        priority=new.priority,
-        state=JobState.SCHEDULED,
-        run_at=new.run_at,
-        key=new.key,
-        attempt=0,
-        max_attempts=new.max_attempts,
-        crashes=0,
-        claim_seq=0,
-        worker_id=None,
-        created_at=new.created_at,
-        tags=new.tags,
-        at_most_once=new.at_most_once,
-    )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ..jobs import Job, JobState
+from ..store import NewJob
 from .explain import Explanation
 from .times import Delay
 
@@ -22,37 +23,36 @@ class _Verbs(Protocol):
 class JobHandle:
     """A job as it was when it was last looked at (`refresh()` looks again), and the verbs on it."""
 
-    __slots__ = ("_client", "_job", "created")
+    __slots__ = ("_client", "_seen", "created", "id")
 
-    def __init__(self, client: _Verbs, job: Job, *, created: bool = True) -> None:
+    def __init__(self, client: _Verbs, seen: Job | NewJob, *, created: bool = True) -> None:
         self._client = client
-        self._job = job
+        self._seen = seen
+        self.id = seen.id
+        """The job's id."""
         self.created = created
         """False when a job that held the key already was returned instead of a new one."""
 
     @property
-    def id(self) -> str:
-        """The job's id."""
-        return self._job.id
-
-    @property
     def state(self) -> JobState:
         """Where the job was when it was last looked at."""
-        return self._job.state
+        return self.job.state
 
     @property
     def run_at(self) -> datetime:
         """When it is due (UTC)."""
-        return self._job.run_at
+        return self._seen.run_at
 
     @property
     def job(self) -> Job:
         """Everything about it, as it was when it was last looked at."""
-        return self._job
+        if isinstance(self._seen, NewJob):  # made out only if someone asks: most callers drop the handle
+            self._seen = self._seen.as_job()
+        return self._seen
 
     def refresh(self) -> JobHandle:
         """Look again; return this handle. Raises `JobNotFoundError` when retention removed the job."""
-        self._job = self._client.get(self.id)
+        self._seen = self._client.get(self.id)
         return self
 
     def cancel(self) -> JobState:
@@ -60,12 +60,12 @@ class JobHandle:
 
         Raises `JobConflictError` when it has finished.
         """
-        self._job = self._client.cancel(self.id)
-        return self._job.state
+        self._seen = self._client.cancel(self.id)
+        return self._seen.state
 
     def reschedule(self, *, after: Delay | None = None, at: datetime | None = None) -> JobHandle:
         """Give a job that has not started another time. Raises `JobConflictError` when it has."""
-        self._job = self._client.reschedule(self.id, after=after, at=at)
+        self._seen = self._client.reschedule(self.id, after=after, at=at)
         return self
 
     def explain(self) -> Explanation:
@@ -73,4 +73,4 @@ class JobHandle:
         return self._client.explain(self.id)
 
     def __repr__(self) -> str:
-        return f"<Job {self.id} {self._job.task} {self.state} at {self.run_at.isoformat()}>"
+        return f"<Job {self.id} {self._seen.task} {self.state} at {self.run_at.isoformat()}>"

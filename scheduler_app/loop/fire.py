@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..client.recurring import signed_parts
 from ..jobs import new_id
@@ -30,13 +30,24 @@ class Fired:
 class Firing:
     """Advances due schedules and inserts their jobs."""
 
-    def __init__(self, store: Store, signer: Signer) -> None:
+    def __init__(self, store: Store, signer: Signer, patience_seconds: float = 900.0) -> None:
         self._store = store
         self._signer = signer
+        self._patience = timedelta(seconds=patience_seconds)
 
     def fire_due(self, connection: Connection, now: datetime, limit: int = BATCH) -> list[Fired]:
         """Fire every due schedule that no other process is firing now; tell what became of each."""
-        return [self._fire(connection, schedule, now) for schedule in schedules.lock_due(connection, now, limit)]
+        locked = schedules.lock_due(connection, now, limit)
+        mine = [schedule for schedule in locked if not self._is_for_others(schedule, now)]
+        return [self._fire(connection, schedule, now) for schedule in mine]
+
+    def _is_for_others(self, schedule: Schedule, now: datetime) -> bool:
+        """Whether another process may know the signing key that this one does not: it has so long to fire."""
+        due = schedule.next_run_time or now
+        return now - due < self._patience and self._verdict(schedule) is Verdict.UNKNOWN_KEY
+
+    def _verdict(self, schedule: Schedule) -> Verdict:
+        return self._signer.verify(schedule.signature, *signed_parts(schedule))
 
     def _fire(self, connection: Connection, schedule: Schedule, now: datetime) -> Fired:
         reason = self._distrust(schedule)
@@ -53,7 +64,9 @@ class Firing:
         return Fired(schedule, emitted, tuple(f.fire_time for f in skipped), ended=ended)
 
     def _distrust(self, schedule: Schedule) -> str | None:
-        verdict = self._signer.verify(schedule.signature, *signed_parts(schedule))
+        verdict = self._verdict(schedule)
+        if verdict is Verdict.UNKNOWN_KEY:
+            return "no live worker knows its signing key"
         return None if verdict is Verdict.VALID else f"its signature is {verdict.value}"
 
     @staticmethod

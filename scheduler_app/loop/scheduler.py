@@ -125,8 +125,9 @@ class DurableScheduler(BackgroundScheduler):
         prefixes = frozenset(f"v1:{key}" for key in self.worker.key_ids)
         self._unserved = UnservedJobs(self._store, self._registry, prefixes, self._pace.unserved_seconds)
         self._claiming = Claiming(self._store, executors, self._executor_of, self._flight, self.worker.queues)
+        firing = Firing(self._store, self._signer, self._pace.unserved_seconds)
         self._turn = Turn(
-            self._store, self._flight, self.worker, self._claiming, Firing(self._store, self._signer), executors,
+            self._store, self._flight, self.worker, self._claiming, firing, executors,
             poll_seconds=self._pace.poll_seconds, not_started_seconds=self._pace.not_started_seconds,
         )  # fmt: skip
         self._announcer = Announcer(self._dispatch_event, lambda: bool(self._listeners))

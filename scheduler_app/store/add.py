@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.sql.dml import Insert
 
 from ..errors import DuplicateKeyError
-from ..jobs import JobState
+from ..jobs import Job, JobState
 from .dialect import Dialect
 from .tables import jobs
 
@@ -60,6 +60,27 @@ class NewJob:
     schedule_uid: str | None = None
     generation: int | None = None
     fire_time: datetime | None = None
+
+    def as_job(self) -> Job:
+        """Return the job as its row was written."""
+        return Job(
+            id=self.id,
+            task=self.task,
+            payload=self.payload,
+            queue=self.queue,
+            priority=self.priority,
+            state=JobState.SCHEDULED,
+            run_at=self.run_at,
+            key=self.key,
+            attempt=0,
+            max_attempts=self.max_attempts,
+            crashes=0,
+            claim_seq=0,
+            worker_id=None,
+            created_at=self.created_at,
+            tags=self.tags,
+            at_most_once=self.at_most_once,
+        )
 
     def row(self) -> dict[str, Any]:
         """Return the row to insert."""

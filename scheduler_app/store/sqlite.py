@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import TimeoutError
+from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.sql.dml import Insert
 
 from ..clock import host_now
@@ -184,8 +184,13 @@ def _at(value: ColumnElement[Any], place: int, column: ColumnClause[Any]) -> Col
 
 
 def _begin(connection: Connection) -> None:
-    reading = connection.get_execution_options().get(READ_ONLY)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    """Begin at the driver: through SQLAlchemy's own execution it would cost as much as the write itself."""
+    begin = "BEGIN" if connection.get_execution_options().get(READ_ONLY) else "BEGIN IMMEDIATE"
+    raw: Any = connection.connection.driver_connection
+    try:
+        raw.execute(begin)
+    except sqlite3.OperationalError as error:
+        raise OperationalError(begin, None, error) from error
 
 
 def _set_journal(raw: sqlite3.Connection, journal: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -45,6 +46,9 @@ class Task:
 
         What is checked is what will be called: a decorator that takes anything accepts anything.
         """
+        least, most = _arity(self.function)
+        if not kwargs and least <= len(args) <= most:
+            return  # the common call, told apart without building what a full check builds
         signature = _signature(self.function)
         if signature is None:
             return
@@ -57,6 +61,21 @@ class Task:
 @lru_cache(maxsize=4096)
 def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function)
+
+
+@lru_cache(maxsize=4096)
+def _arity(function: Callable[..., Any]) -> tuple[int, int]:
+    """Return how many positional arguments a function takes at least and at most; (1, 0) where that is not the rule."""
+    signature = _signature(function)
+    if signature is None:
+        return 1, 0
+    parameters = signature.parameters.values()
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return 1, 0
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    open_ended = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    least = sum(p.default is p.empty for p in positional)
+    return least, sys.maxsize if open_ended else len(positional)
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
@@ -13,7 +14,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app import task
 from scheduler_app.client import Calls, Declaration, Recurring, make_options
+from scheduler_app.client.recurring import signed_parts
 from scheduler_app.jobs import JobState
+from scheduler_app.payload import Signer
 from scheduler_app.schedules import Schedule
 from scheduler_app.store import Store, schedules
 from scheduler_app.tasks import Delivery, ModuleRule, TaskRegistry
@@ -210,6 +213,27 @@ def test_a_paused_schedule_does_not_fire(store: Store, clock: ManualClock, proce
     forge(store, "UPDATE scheduler_schedules SET next_run_time = NULL")
     clock.advance(3600)
     assert process.turn().fired == []
+
+
+def test_a_schedule_with_an_unknown_signing_key_is_left_to_others_for_15_minutes_and_then_paused(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    foreign = Signer([b"the key of another deployment"])
+    theirs, mine = each_minute(clock, "theirs"), each_minute(clock, "mine")
+    theirs = replace(theirs, signature=foreign.sign(*signed_parts(theirs)))
+    put_schedules(store, theirs, mine)
+    clock.advance(899)
+    process.turn()
+    assert process.turn().fired == []
+    assert process.wait == 1.0
+    left = schedule_named(store, "theirs")
+    assert left is not None
+    assert (left.next_run_time, left.error, len(jobs_of(store, mine))) == (START, None, 1)
+    clock.advance(1)
+    process.turn()
+    paused = schedule_named(store, "theirs")
+    assert paused is not None
+    assert (paused.next_run_time, paused.error) == (None, "no live worker knows its signing key")
 
 
 def test_a_time_that_a_person_chose_while_it_fired_is_kept(store: Store, clock: ManualClock) -> None:

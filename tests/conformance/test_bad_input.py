@@ -47,9 +47,9 @@ class Mailer:
 
 
 @pytest.fixture
-def app(store_url: str) -> Iterator[Flask]:
+def app(migrated_url: str) -> Iterator[Flask]:
     app = Flask("bad_input")
-    app.config.update(SECRET_KEY="a secret of the tests", SCHEDULER_DATABASE_URL=store_url, SCHEDULER_AUTO_UPGRADE=True)
+    app.config.update(SECRET_KEY="a secret of the tests", SCHEDULER_DATABASE_URL=migrated_url)
     app.config["SCHEDULER_ROLE"] = "client"
     app.config["SCHEDULER_QUEUES"] = ["mail", "reports"]
     Scheduler(app)

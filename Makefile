@@ -15,11 +15,11 @@ BENCHMARKS := .venv-bench
 LOCK := .venv-lock
 
 # Seconds that each suite, and each of the two linters, may take on 2 cores: 20 minutes in all.
-LINT_BUDGET := 60
-UNIT_BUDGET := 120
-CONFORMANCE_BUDGET := 120
+LINT_BUDGET := 50
+UNIT_BUDGET := 170
+CONFORMANCE_BUDGET := 230
 MIGRATIONS_BUDGET := 60
-ACCEPTANCE_BUDGET := 780
+ACCEPTANCE_BUDGET := 640
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -51,6 +51,7 @@ class Nudge:
     def _notify_late(self) -> None:
         with self._lock:
             self._last = monotonic()
+            self._later = None  # before it is sent: what is stored from here on has another one sent
         self._notify()
 
     def _notify(self) -> None:

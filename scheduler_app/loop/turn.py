@@ -128,7 +128,7 @@ class Turn:
         now = self._store.clock.now()
         if self.draining or self.paused:
             return _View(now, [], None)
-        return _View(now, claim.peek_ranges(connection, now), schedules.next_fire_time(connection))
+        return _View(now, *claim.peek(connection, now))
 
     def _expects_work(self) -> bool:
         """Whether the instant that the last turn waited for has come: a look before the work would be wasted."""

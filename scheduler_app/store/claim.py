@@ -101,16 +101,26 @@ _PEEK = text(
            AND queue = names.queue AND priority = levels.priority) AS crashed
       FROM names CROSS JOIN levels WHERE names.queue IS NOT NULL
     )
-    SELECT queue, priority, first, following, crashed FROM ranges WHERE first IS NOT NULL
+    SELECT ranges.queue, ranges.priority, ranges.first, ranges.following, ranges.crashed,
+      (SELECT min(next_run_time) FROM scheduler_schedules) AS next_fire
+    FROM (SELECT 1 AS one) AS always LEFT JOIN ranges ON ranges.first IS NOT NULL
     """
 ).bindparams(bindparam("now", type_=Instant))
-_PEEK_COLUMNS = _PEEK.columns(jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant)
+_PEEK_COLUMNS = _PEEK.columns(
+    jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant, next_fire=Instant
+)
 """A few steps of an index per queue and priority, however many jobs stand in each."""
 
 
+def peek(connection: Connection, now: datetime) -> tuple[list[Range], datetime | None]:
+    """Return the ranges that have scheduled jobs, and when the next schedule fires. Locks nothing, and reads no row."""
+    rows = connection.execute(_PEEK_COLUMNS, {"now": now}).all()
+    return [Range(*row[:5]) for row in rows if row.queue is not None], rows[0].next_fire
+
+
 def peek_ranges(connection: Connection, now: datetime) -> list[Range]:
-    """Return the ranges that have scheduled jobs. Locks nothing, and reads no row."""
-    return [Range(*row) for row in connection.execute(_PEEK_COLUMNS, {"now": now})]
+    """Return the ranges that have scheduled jobs."""
+    return peek(connection, now)[0]
 
 
 _COLUMNS = (

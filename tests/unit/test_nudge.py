@@ -1,0 +1,48 @@
+"""Other processes are told of new work at most 20 times a second, and never forgotten."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
+
+from scheduler_app.extension.nudge import Nudge
+
+SECONDS = 10.0
+
+
+class SlowStore:
+    """Stands for a database whose NOTIFY takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.dialect = SimpleNamespace(notifies=True)
+        self.errors: tuple[Any, ...] = ()
+        self.begun = [Event() for _ in range(3)]
+        self.may_end = [Event() for _ in range(3)]
+        self.count = 0
+
+    def notify(self) -> None:
+        index, self.count = self.count, self.count + 1
+        self.begun[index].set()
+        assert self.may_end[index].wait(SECONDS)
+
+
+def test_work_that_is_stored_while_others_are_being_told_has_them_told_again() -> None:
+    store = SlowStore()
+    nudge = Nudge(store, 1.0, lambda: None)  # type: ignore[arg-type]
+    store.may_end[0].set()
+    nudge(0.0)  # at once
+    nudge(0.0)  # put off
+    assert store.begun[1].wait(SECONDS)
+    third = Thread(target=nudge, args=(0.0,))
+    third.start()  # stored after the second notification was sent, and while its thread still lives
+    third.join(SECONDS)
+    store.may_end[1].set()
+    store.may_end[2].set()
+    assert store.begun[2].wait(SECONDS), "nobody was told of the third"
+
+
+def test_work_that_is_due_later_than_others_poll_tells_nobody() -> None:
+    store = SlowStore()
+    Nudge(store, 1.0, lambda: None)(1.5)  # type: ignore[arg-type]
+    assert store.count == 0

@@ -54,6 +54,14 @@ class Nudge:
             self._later = None  # before it is sent: what is stored from here on has another one sent
         self._notify()
 
+    def flush(self) -> None:
+        """Send a notification that was put off, because this process ends before its time."""
+        with self._lock:
+            later, self._later = self._later, None
+        if later is not None and later.is_alive():
+            later.cancel()
+            self._notify()
+
     def _notify(self) -> None:
         try:
             self._store.notify()

@@ -92,6 +92,7 @@ class Starting:
         """End the loop because the process ends: wait for what runs, give back the rest."""
         if self._watch is not None:
             self._watch.stop()
+        self._parts.nudge.flush()
         if self._parts.running:
             self._parts.aps.shutdown(wait=True, exiting=True)
 

@@ -98,6 +98,7 @@ class Store:
         self.ensure_ready()
         with self.engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             yield connection
+            connection.commit()  # not rolled back: psycopg forgets its prepared statements at every ROLLBACK
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one write transaction and return its answer once it is committed.

@@ -46,3 +46,16 @@ def test_work_that_is_due_later_than_others_poll_tells_nobody() -> None:
     store = SlowStore()
     Nudge(store, 1.0, lambda: None)(1.5)  # type: ignore[arg-type]
     assert store.count == 0
+
+
+def test_a_process_that_ends_sends_what_was_put_off() -> None:
+    store = SlowStore()
+    for event in store.may_end:
+        event.set()
+    nudge = Nudge(store, 1.0, lambda: None)  # type: ignore[arg-type]
+    nudge(0.0)
+    nudge(0.0)
+    nudge.flush()
+    assert store.count == 2
+    nudge.flush()
+    assert store.count == 2

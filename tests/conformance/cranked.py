@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from scheduler_app.client.recurring import make_schedule
 from scheduler_app.executors import DurableExecutor
@@ -26,6 +26,7 @@ from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.payload import Signer, encode_call
 from scheduler_app.schedules import Schedule, encode_trigger, first_fire_time
 from scheduler_app.store import Claim, NewJob, Store, add, find, schedules, workers
+from scheduler_app.store.sqlite import READ_ONLY
 from scheduler_app.tasks import Delivery, Task
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -292,21 +293,30 @@ def forget_moves(store: Store) -> None:
 
 @contextmanager
 def lost_reply(store: Store) -> Iterator[None]:
-    """Have the next COMMIT succeed and its reply be lost, as when the connection breaks in between."""
+    """Have the next COMMIT of a write succeed and its reply be lost, as when the connection breaks in between."""
     dialect = store.engine.dialect
     commit = dialect.do_commit
+    writes = False
+
+    def note(connection: Connection) -> None:
+        nonlocal writes
+        writes = not connection.get_execution_options().get(READ_ONLY, False)
 
     def commit_and_break(connection: Any) -> None:
         commit(connection)
+        if not writes:
+            return
         dialect.do_commit = commit  # type: ignore[method-assign]
         if store.dialect.name == "postgresql":
             connection.driver_connection.close()
         raise broken(store)
 
+    event.listen(store.engine, "commit", note)
     dialect.do_commit = commit_and_break  # type: ignore[method-assign]
     try:
         yield
     finally:
+        event.remove(store.engine, "commit", note)
         dialect.do_commit = commit  # type: ignore[method-assign]
 
 

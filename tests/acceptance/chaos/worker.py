@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from scheduler_app import Scheduler, faults, schedule_after, schedule_many, signals, using
 from scheduler_app.errors import StoreUnavailableError
@@ -27,6 +27,7 @@ from scheduler_app.extension import Parts
 from scheduler_app.jobs import FINISHED
 from scheduler_app.loop import worker as loop_worker
 from scheduler_app.store import Store
+from scheduler_app.store.sqlite import READ_ONLY
 
 from . import jobs, statements
 from .journal import Journal
@@ -243,17 +244,21 @@ def lose_replies(store: Store, journal: Journal, share: float) -> None:
         if kind is not None:
             doing.kinds = {*getattr(doing, "kinds", ()), kind}
 
+    def tell_writes(connection: Connection) -> None:
+        doing.writes = not connection.get_execution_options().get(READ_ONLY, False)
+
     def lossy_commit(connection: Any) -> None:
         commit(connection)
         kinds: set[str] = getattr(doing, "kinds", set())
         doing.kinds = set()
-        if random.random() < share:
+        if doing.writes and random.random() < share:
             journal.write("lost", sync=False, kinds=sorted(kinds))
             error = sqlite3.OperationalError("the reply was lost")
             error.sqlite_errorname = random.choice(["SQLITE_BUSY", "SQLITE_IOERR_FSYNC"])
             raise error
 
     event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "commit", tell_writes)
     engine.dialect.do_commit = lossy_commit  # type: ignore[method-assign,assignment]
 
 

@@ -1,7 +1,7 @@
 """Several processes on one store, killed all the time, at random and at each named point: no job lost, none finished
 twice, none early, and none run again but those that a killed process held.
 
-Time budget: 40 s per database.
+Time budget: 40 s per database, and a minute more on a machine so busy that some point is hard to reach.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ SETTINGS = {
     "SCHEDULER_MAX_CRASHES": 1000,  # each kill is a crash of the jobs that the process held; here none may fail of it
     "SCHEDULER_EXECUTORS": {"default": {"type": "threads", "max_workers": 4}},
 }
-EXTRA_SECONDS = 20.0
+SOON_SECONDS = (0.1, 1.0)
+"""After how long a process is killed from outside, or told to stop, that has no other place to die at."""
+PATIENCE_SECONDS = (4.0, 8.0)
+"""How long a process may wait for its point before it is killed wherever it is: workers that all wait for a rescue
+would otherwise wait for each other's deaths."""
+EXTRA_SECONDS = 60.0
 """How much longer it goes on, on a busy machine, until a kill has landed at each point."""
 DRAIN_SECONDS = 40.0
 
@@ -46,21 +51,27 @@ class Killing:
 
     def __init__(self, hatchery: Nursery, folder: Path, url: str) -> None:
         self._nursery, self._folder, self._url = hatchery, folder, url
-        self._sent: Counter[str] = Counter()
-        self._outside_at: dict[int, float] = {}
+        self._died: Counter[str] = Counter()
+        self._strike_at: dict[int, float] = {}
+        self._told_to_stop: set[int] = set()
 
     def keep_up(self) -> None:
-        """Replace who has died, and kill from outside whose time has come."""
-        self._nursery.bury()
+        """Replace who has died, and strike from outside whose time has come."""
+        self._bury()
         roles = Counter(options.role for options in self._nursery.alive.values())
         for role, wanted in (("worker", WORKERS), ("producer", PRODUCERS)):
             for _ in range(wanted - roles[role]):
                 self._bring_up(role)
         now = time.monotonic()
-        for pid, at in tuple(self._outside_at.items()):
+        for pid, at in tuple(self._strike_at.items()):
             if now >= at:
-                del self._outside_at[pid]
+                del self._strike_at[pid]
                 self._strike(pid)
+
+    def _bury(self) -> None:
+        for pid, options in self._nursery.bury():
+            before_its_time = self._strike_at.pop(pid, None) is not None
+            self._died[options.die_at if options.die_at and before_its_time else OUTSIDE] += 1
 
     def _bring_up(self, role: str) -> None:
         point = self._choose(role)
@@ -69,22 +80,26 @@ class Killing:
         pid = self._nursery.spawn(
             Options(str(self._folder), self._url, role, SETTINGS, inside, after, pause=0.004, ticks=True)
         )
-        if point in (OUTSIDE, ON_A_CLEAN_STOP):
-            self._outside_at[pid] = time.monotonic() + random.uniform(0.1, 1.0)
+        soon = point in (OUTSIDE, ON_A_CLEAN_STOP)
+        self._strike_at[pid] = time.monotonic() + random.uniform(*(SOON_SECONDS if soon else PATIENCE_SECONDS))
 
     def _choose(self, role: str) -> str:
         mine = [p for p in POINTS if p == OUTSIDE or (p in OF_PRODUCERS) == (role == "producer")]
-        fewest = min(self._sent[point] for point in mine)
-        point = random.choice([p for p in mine if self._sent[p] <= fewest + 1])
-        self._sent[point] += 1
-        return point
+        bound_for = Counter(options.die_at or OUTSIDE for options in self._nursery.alive.values())
+        lots = {point: self._died[point] + bound_for[point] for point in mine}
+        return random.choice([point for point in mine if lots[point] <= min(lots.values()) + 1])
 
     def _strike(self, pid: int) -> None:
         """Kill it, or tell it to stop, if that is where it is to die."""
         options = self._nursery.alive.get(pid)
-        if options is not None:
-            stops = options.die_at == ON_A_CLEAN_STOP
-            self._nursery.signal(pid, signal.SIGTERM if stops else signal.SIGKILL)
+        if options is None:
+            return
+        if options.die_at == ON_A_CLEAN_STOP and pid not in self._told_to_stop:
+            self._told_to_stop.add(pid)
+            self._strike_at[pid] = time.monotonic() + max(PATIENCE_SECONDS)
+            self._nursery.signal(pid, signal.SIGTERM)
+        else:
+            self._nursery.signal(pid, signal.SIGKILL)
 
     def misses_a_point(self) -> bool:
         """Whether at some point no kill has landed yet."""
@@ -99,7 +114,7 @@ class Killing:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_whatever_is_killed_every_acknowledged_job_runs_once_and_only_held_ones_again(
     store_url: str, tmp_path: Path, chaos_seconds: float
 ) -> None:

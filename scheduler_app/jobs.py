@@ -89,6 +89,7 @@ TRANSITIONS: tuple[Move, ...] = (
     Move(_S.RUNNING, _S.SCHEDULED, "settle", "retry or snooze, with a later run_at"),
     Move(_S.RUNNING, _S.SCHEDULED, "release", "drained, refused, or not started in time"),
     Move(_S.CLAIMED, _S.SCHEDULED, "release", "drained, refused, or the hand-off lease is over"),
+    Move(_S.RUNNING, _S.FAILED, "release", "drained in the middle of an at-most-once task"),
     Move(_S.RUNNING, _S.SCHEDULED, "rescue", "its worker died: crashes + 1"),
     Move(_S.RUNNING, _S.FAILED, "rescue", "too many crashes, or an at-most-once task"),
     Move(_S.SCHEDULED, _S.CANCELLED, "client", "cancelled before it started"),

@@ -96,6 +96,14 @@ def decide_rescue(crashes: int, *, at_most_once: bool, cancel_requested: bool, m
     return Transition(JobState.SCHEDULED, 0, Outcome.ABANDONED)
 
 
+def decide_stop(*, cancel_requested: bool) -> Transition:
+    """Return what becomes of a started at-most-once job whose worker must stop: it may not start a second time."""
+    if cancel_requested:
+        return Transition(JobState.CANCELLED, 0, Outcome.CANCELLED, error="cancelled; its worker stopped meanwhile")
+    error = "its worker stopped before it had ended, and its task runs at most once"
+    return Transition(JobState.FAILED, 0, Outcome.ABANDONED, error=error)
+
+
 def is_unserved_for_good(due_since: datetime, now: datetime, patience: timedelta, *, served: bool) -> bool:
     """Whether a job that is unknown here has waited long enough, with no live worker to serve it."""
     return not served and now - due_since >= patience

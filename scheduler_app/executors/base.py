@@ -20,7 +20,8 @@ class DurableExecutor(BaseExecutor):
     Invariants, checked by one conformance suite: a claim that was submitted is either reported
     exactly once or handed out by `take_back`, never both; `submit` does not block and runs no
     user code itself; nothing is stored here, so a killed process loses nothing but time.
-    Only the loop calls these methods, from one thread.
+    The loop's thread submits; `take_back` is also called by the heartbeat, when its worker was
+    declared dead, and by whoever shuts the scheduler down.
     """
 
     _run: Run
@@ -37,7 +38,10 @@ class DurableExecutor(BaseExecutor):
 
     @abstractmethod
     def submit(self, claims: Sequence[Claim]) -> None:
-        """Take claims; each starts as soon as a slot is free, in this order."""
+        """Take claims; each starts as soon as a slot is free, in this order.
+
+        If it raises, it has taken the claims all the same: what cannot start is handed out by `take_back`.
+        """
 
     @abstractmethod
     def free_slots(self) -> int:

@@ -66,8 +66,8 @@ class ThreadExecutor(DurableExecutor):
         while len(self._threads) < min(wanted, self.max_workers):
             name = f"scheduler-{self.alias}-{len(self._threads) + 1}"
             thread = Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)  # only now: one that could not be started is no slot
 
     def _work(self) -> None:
         while (item := self._inbox.get()) is not None:

@@ -37,7 +37,13 @@ class Firing:
 
     def fire_due(self, connection: Connection, now: datetime, limit: int = BATCH) -> list[Fired]:
         """Fire every due schedule that no other process is firing now; tell what became of each."""
-        locked = schedules.lock_due(connection, now, limit)
+        return self._fire_all(connection, schedules.lock_due(connection, now, limit), now)
+
+    def fire_if_due(self, connection: Connection, uid: str, now: datetime) -> list[Fired]:
+        """Fire one schedule, if it is still due and no other process is firing it; tell what became of it."""
+        return self._fire_all(connection, schedules.lock_if_due(connection, uid, now), now)
+
+    def _fire_all(self, connection: Connection, locked: Sequence[Schedule], now: datetime) -> list[Fired]:
         mine = [schedule for schedule in locked if not self._is_for_others(schedule, now)]
         return [self._fire(connection, schedule, now) for schedule in mine]
 

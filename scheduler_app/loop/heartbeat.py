@@ -34,11 +34,13 @@ class Heartbeat:
         on_reborn: Callable[[], None],
         on_rescued: Callable[[], None],
         watch: Callable[[], None],
+        is_draining: Callable[[], bool],
     ) -> None:
         self._store, self._worker, self._registry = store, worker, registry
         self._rescuer, self._unserved = rescuer, unserved
         self._seconds = seconds
         self._on_beat, self._on_reborn, self._on_rescued, self._watch = on_beat, on_reborn, on_rescued, watch
+        self._is_draining = is_draining
         self._stopping = Event()
         self._thread: Thread | None = None
         self._beat_due = 0.0
@@ -55,14 +57,18 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join(timeout=10)
 
+    def hasten(self) -> None:
+        """Have the next beat come with the next sweep: the worker's state has changed."""
+        self._beat_due = 0.0
+
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def _main(self) -> None:
         while not self._stopping.is_set():
-            self._watch()
             try:
+                self._watch()
                 self._tick()
             except Exception as error:  # a database that is away now may be back at the next beat
                 signals.scheduler_failed.send(self, error=error, retry_seconds=min(SWEEP_SECONDS, self._seconds))
@@ -97,7 +103,7 @@ class Heartbeat:
 
     def _renew(self, now: datetime) -> bool:
         tasks = self._worker.tasks_text(self._registry.names())
-        state = "draining" if self._stopping.is_set() else "running"
+        state = "draining" if self._is_draining() else "running"
         return self._store.write(
             lambda connection: workers.beat_if_registered(connection, self._worker.id, now, state, tasks)
         )

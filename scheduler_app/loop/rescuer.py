@@ -12,6 +12,9 @@ from ..store import Connection, Store, workers
 from ..store.workers import Rescued, WorkerRow
 from .worker import Process, is_gone, this_process
 
+LEAST_SIGHT_SECONDS = 2.0
+"""Two looks this close together are always one watch, however short the lease: a busy machine looks late."""
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -23,8 +26,10 @@ class Rescuer:
     """Watches the other workers' beats by this process's own monotonic clock.
 
     A worker is dead when its beat stood still for a whole lease as seen from here, or at once when
-    it lived on this host and its process is gone. Several observers may find the same one dead;
-    at most one takes its jobs back.
+    it lived on this host and its process is gone. Who could not look for half a lease (the database
+    was away, this process was stopped) has seen nothing, and watches anew: the others could not
+    write their beats either. Several observers may find the same one dead; at most one takes its
+    jobs back.
     """
 
     def __init__(self, store: Store, lease_seconds: float, max_crashes: int) -> None:
@@ -32,17 +37,21 @@ class Rescuer:
         self._lease_seconds = lease_seconds
         self._max_crashes = max_crashes
         self._seen: dict[str, _Seen] = {}
+        self._looked_at = float("-inf")
 
     def sweep(self, own_id: str) -> int:
         """Rescue the jobs of every worker that is dead by now; return how many jobs were taken back."""
         rows = [row for row in self._store.read(workers.all_workers) if row.id != own_id]
         here = this_process()
-        self._forget_absent(rows)
+        self._look(rows)
         count = sum(self._rescue(row, why) for row in rows if (why := self._death_of(row, here)) is not None)
         return count + self._rescue_orphans()
 
-    def _forget_absent(self, rows: list[WorkerRow]) -> None:
-        present = {row.id for row in rows}
+    def _look(self, rows: list[WorkerRow]) -> None:
+        now = monotonic()
+        blind = now - self._looked_at > max(self._lease_seconds / 2, LEAST_SIGHT_SECONDS)
+        self._looked_at = now
+        present = set() if blind else {row.id for row in rows}
         self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in present}
 
     def _death_of(self, row: WorkerRow, here: Process) -> str | None:

@@ -16,7 +16,7 @@ from .. import faults, signals
 from ..clock import host_now, monotonic
 from ..errors import StoreError
 from ..executors import DurableExecutor, Runner
-from ..outcomes import Refusal, Result
+from ..outcomes import Refusal, Result, decide_stop
 from ..payload import Signer
 from ..schedules import encode_trigger, first_fire_time
 from ..store import Claim, Connection, Store, change, give_back, workers
@@ -136,7 +136,7 @@ class DurableScheduler(BackgroundScheduler):
             self._store, self.worker, self._registry,
             Rescuer(self._store, self._pace.lease_seconds, self._pace.max_crashes), self._unserved,
             seconds=self._pace.heartbeat_seconds, on_beat=self._on_beat, on_reborn=self._on_reborn,
-            on_rescued=self.wakeup, watch=self._watch,
+            on_rescued=self.wakeup, watch=self._watch, is_draining=lambda: self._turn.draining,
         )  # fmt: skip
 
     # -- the loop ----------------------------------------------------------------------------------
@@ -283,6 +283,7 @@ class DurableScheduler(BackgroundScheduler):
     def _stop_claiming(self) -> None:
         """Have the loop claim no more, and see a turn end that may be in the middle of a claim."""
         self._turn.draining = True
+        self._heartbeat.hasten()  # so that others see soon that this worker serves no more
         self.wakeup()
         if self._turning.acquire(timeout=self._pace.drain_seconds):
             self._turning.release()
@@ -321,10 +322,20 @@ class DurableScheduler(BackgroundScheduler):
     def _sign_off(self) -> int:
         """Write the last ends, give the rest back, and remove this worker's row; leave it to rescue if that fails."""
 
+        started = {claim.id for executor in self._executors.values() for claim in executor.running()}
+
         def sign_off(connection: Connection) -> int:
+            now = self._store.clock.reckon()
             held = workers.held_by(connection, self.worker.id)
-            back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held]
-            returned = give_back.give_back_if_held(connection, back, self._store.clock.reckon())
+            spent = [(r, decide_stop(cancel_requested=r.cancel_requested_at is not None))
+                     for r in held if r.at_most_once and r.id in started]  # fmt: skip
+            why = f"worker {self.worker.id} stopped before it had ended"
+            workers.abandon(connection, self._store.dialect, self.worker.id, spent, now, why)
+            once = {r.id for r, _transition in spent}
+            back = [
+                give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held if r.id not in once
+            ]
+            returned = give_back.give_back_if_held(connection, back, now)
             faults.reach("release-before-commit")
             workers.remove(connection, self.worker.id)
             return returned

@@ -102,7 +102,6 @@ class Turn:
                 raise
             signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
             turned, view = self._apart()
-        self._submit(turned)
         return self._wait(view, turned), turned
 
     # -- everything in one transaction -------------------------------------------------------------
@@ -164,6 +163,7 @@ class Turn:
             self._flight.take_off(claims)
         if turned.claimed and turned.holder != self._worker.id:
             self._give_up(turned)
+        self._submit(turned)
 
     def _give_up(self, turned: Turned) -> None:
         """Start nothing that was claimed under an id that was declared dead before the commit: others may run it."""
@@ -216,30 +216,48 @@ class Turn:
 
     def _settle_unstorable(self, finished: Finished, error: Exception, turned: Turned) -> None:
         now = self._store.clock.now()
-        failed = settle.unstorable(_settlement(finished, now), reason(error))
-        stale = self._store.write(
-            lambda connection: settle.settle_if_held(connection, self._store.dialect, [failed], self._worker.id, now)
-        )
+        try:
+            failed = settle.unstorable(_settlement(finished, now), reason(error))
+            stale = self._store.write(
+                lambda c: settle.settle_if_held(c, self._store.dialect, [failed], self._worker.id, now)
+            )
+        except Exception as worse:
+            self._raise_if_outage(worse)
+            self._put_aside_unsettled(finished, worse, turned)
+            return
         self._flight.written([finished])
         turned.superseded += stale
         turned.settled += [] if stale else [failed]
+
+    def _put_aside_unsettled(self, finished: Finished, error: Exception, turned: Turned) -> None:
+        """Quarantine a job of which no end at all can be written: its row is damaged, and must not stop the others."""
+        one, why = finished.claim, f"its end could not be written: {reason(error)}"
+        if self._store.write(lambda connection: change.quarantine_if_held(connection, one.id, one.fence, why)):
+            turned.quarantined.append((one.id, why))
+        self._flight.written([finished])
 
     def _fire_apart(self, view: _View, turned: Turned) -> None:
         if view.next_fire is None or view.next_fire > view.now:
             return
         for uid in self._store.read(lambda c: schedules.due_uids(c, view.now, BATCH)):
-            self._pause_if_unreadable(uid)
-        for _ in range(BATCH):
-            fired = self._alone(lambda c: self._firing.fire_due(c, view.now, 1))
-            if not fired:
-                return
-            turned.fired += fired
+            try:
+                with self._store.begin() as connection:
+                    fired = self._firing.fire_if_due(connection, uid, view.now)
+            except Exception as error:
+                self._raise_if_outage(error)
+                self._pause_unfirable(uid, error)
+            else:
+                turned.fired += fired
 
-    def _pause_if_unreadable(self, uid: str) -> None:
+    def _pause_unfirable(self, uid: str, error: Exception) -> None:
+        """Pause a schedule that cannot be fired, with the reason, so that those after it are."""
+
         def pause(connection: Connection) -> None:
-            if not schedules.is_readable(connection, uid):
-                schedules.pause_with_error(connection, uid, "its row cannot be read")
+            readable = schedules.is_readable(connection, uid)
+            why = f"it could not be fired: {reason(error)}" if readable else "its row cannot be read"
+            schedules.pause_with_error(connection, uid, why)
 
+        signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
         self._store.write(pause)
 
     def _claim_apart(self, view: _View, turned: Turned) -> None:
@@ -248,7 +266,9 @@ class Turn:
             turned.quarantined += self._quarantine_unreadable(one, view.now)
         for one in due:
             part = self._alone(lambda c, one=one: self._claim_range(c, one, view.now))  # type: ignore[misc]
-            if part is not None:
+            if part is None:
+                turned.quarantined += self._put_aside_unclaimable(one, view.now)
+            else:
                 self._committed([], part)
                 turned.claimed += part.claimed
 
@@ -267,6 +287,26 @@ class Turn:
         if self._store.read(lambda c: all(claim.is_readable(c, i) for i in claim.due_ids(c, due, now, 500))):
             return []
         return self._put_aside_unreadable() + self._store.write(put_aside)
+
+    def _put_aside_unclaimable(self, due: Range, now: datetime) -> list[tuple[str, str]]:
+        """Quarantine those of a range's due jobs that no claim can take; the next turn claims their neighbours."""
+        aside: list[tuple[str, str]] = []
+        for job_id in self._store.read(lambda c: claim.due_ids(c, due, now, 500)):
+            fault = self._fault_of_claim(job_id, now)
+            if fault is not None:
+                why = f"it cannot be claimed: {reason(fault)}"
+                if self._store.write(lambda c, i=job_id, w=why: change.quarantine_if_scheduled(c, i, w)):  # type: ignore[misc]
+                    aside.append((job_id, why))
+        return aside
+
+    def _fault_of_claim(self, job_id: str, now: datetime) -> Exception | None:
+        try:
+            with self._store.begin() as connection:
+                claim.try_to_take(connection, self._store.dialect, job_id, now)
+        except Exception as error:
+            self._raise_if_outage(error)
+            return error
+        return None
 
     def _alone(self, work: Callable[[Connection], T]) -> T | None:
         """Run one part in a transaction of its own; a row's fault ends only this part."""
@@ -318,7 +358,10 @@ class Turn:
     def _submit(self, turned: Turned) -> None:
         for alias, claims in turned.claimed:
             faults.reach("submit")
-            self._executors[alias].submit(claims)
+            try:
+                self._executors[alias].submit(claims)
+            except Exception as error:  # no thread can be started now, say: what waits too long is taken back
+                signals.scheduler_failed.send(self, error=error, retry_seconds=self._not_started_seconds)
 
     # -- waiting -----------------------------------------------------------------------------------
 

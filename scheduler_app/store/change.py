@@ -22,7 +22,7 @@ from ..jobs import JobState, Outcome
 from .claim import KEY_PREFIX
 from .dialect import Dialect
 from .tables import jobs
-from .types import Instant
+from .types import Instant, bumped
 
 
 def cancel_if_waiting(connection: Connection, job_id: str, now: datetime) -> bool:
@@ -76,7 +76,17 @@ def quarantine_if_scheduled(connection: Connection, job_id: str, reason: str) ->
     statement = (
         update(jobs)
         .where(jobs.c.id == job_id, literal_column("state = 'scheduled'"))
-        .values(state=JobState.QUARANTINED.value, live_key=None, error=reason, version=jobs.c.version + 1)
+        .values(state=JobState.QUARANTINED.value, live_key=None, error=reason, version=bumped(jobs.c.version))
+    )
+    return bool(connection.execute(statement).rowcount)
+
+
+def quarantine_if_held(connection: Connection, job_id: str, fence: int, reason: str) -> bool:
+    """Put a job aside whose claim still holds and of which no end can be written, with the reason."""
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.claim_seq == fence, _HELD)
+        .values(state=JobState.QUARANTINED.value, worker_id=None, error=reason, version=bumped(jobs.c.version))
     )
     return bool(connection.execute(statement).rowcount)
 

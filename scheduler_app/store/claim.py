@@ -208,6 +208,13 @@ def take(connection: Connection, dialect: Dialect, claims: Sequence[Claim], work
     connection.execute(_take(dialect), {"ids": ids, "worker": worker_id, "now": now})
 
 
+def try_to_take(connection: Connection, dialect: Dialect, job_id: str, now: datetime) -> None:
+    """Take a job and undo that at once: raises what a claim of it would raise."""
+    savepoint = connection.begin_nested()
+    connection.execute(_take(dialect), {"ids": dialect.pack([job_id]), "worker": "", "now": now})
+    savepoint.rollback()
+
+
 def miss(connection: Connection, dialect: Dialect, claims: Sequence[Claim], now: datetime) -> None:
     """Close locked jobs that are later than they allow: missed, with the reason."""
     statement = (

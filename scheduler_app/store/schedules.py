@@ -24,7 +24,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from ..schedules import Schedule
 from .dialect import Dialect
 from .tables import jobs, schedules
-from .types import Instant
+from .types import Instant, bumped
 
 _FIELDS = (
     "uid", "name", "title", "task", "payload", "trigger", "signature", "queue", "priority", "next_run_time",
@@ -51,6 +51,12 @@ _DUE = (
 def lock_due(connection: Connection, now: datetime, limit: int) -> list[Schedule]:
     """Lock up to `limit` due schedules that no other process has locked, the longest due first."""
     return [_schedule(row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+
+
+def lock_if_due(connection: Connection, uid: str, now: datetime) -> list[Schedule]:
+    """Lock one schedule if it is due and no other process has locked it; return it, or nothing."""
+    one = _DUE.where(schedules.c.uid == uid)
+    return [_schedule(row) for row in connection.execute(one, {"now": now, "limit": 1})]
 
 
 _NEXT = select(func.min(schedules.c.next_run_time, type_=Instant))
@@ -88,7 +94,7 @@ def pause_with_error(connection: Connection, uid: str, reason: str) -> bool:
     statement = (
         update(schedules)
         .where(schedules.c.uid == uid)
-        .values(next_run_time=null(), error=reason, version=schedules.c.version + 1)
+        .values(next_run_time=null(), error=reason, version=bumped(schedules.c.version))
     )
     return bool(connection.execute(statement).rowcount)
 
@@ -109,7 +115,9 @@ def pause_unreadable(connection: Connection, dialect: Dialect) -> int:
 
 def due_uids(connection: Connection, now: datetime, limit: int) -> list[str]:
     """Return the uids of due schedules, reading nothing else of them."""
-    due = select(schedules.c.uid).where(schedules.c.next_run_time <= now).limit(limit)
+    due = (
+        select(schedules.c.uid).where(schedules.c.next_run_time <= now).order_by(schedules.c.next_run_time).limit(limit)
+    )
     return [row.uid for row in connection.execute(due)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, String
+from sqlalchemy import ColumnElement, DateTime, String, case
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -55,6 +55,14 @@ def _from_text(value: str | None) -> datetime | None:
 
 def _in_utc(value: datetime | None) -> datetime | None:
     return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
+
+
+MOST_VERSIONS = 2_147_483_647
+
+
+def bumped(version: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the next version of a row that may be damaged: one that can be counted no further begins anew."""
+    return case((version < MOST_VERSIONS, version + 1), else_=0)
 
 
 def identifier(length: int = IDENTIFIER_LENGTH) -> String:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,13 +121,26 @@ def rescue_held(
     if not held:
         return []
     decisions = [(row, decide(row.crashes + 1, row.at_most_once, row.cancel_requested_at is not None)) for row in held]
+    abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} died or did not renew its lease")
+    return [Rescued(row.id, row.task, row.crashes + 1, d.state, d.error) for row, d in decisions]
+
+
+def abandon(
+    connection: Connection,
+    dialect: Dialect,
+    worker_id: str,
+    decisions: Sequence[tuple[Any, Transition]],
+    now: datetime,
+    why: str,
+) -> None:
+    """Write what becomes of jobs (rows of `held_by`) whose attempts were abandoned, and a row for each attempt."""
     back = [_given_back(row) for row, d in decisions if d.state is JobState.SCHEDULED]
     give_back_if_held(connection, back, now)
     closing = [_closed(row, d, now) for row, d in decisions if d.state is not JobState.SCHEDULED]
     if closing:
         connection.execute(_ABANDON, closing)
-    connection.execute(dialect.insert(attempts), [_attempt(row, worker_id, now) for row in held])
-    return [Rescued(row.id, row.task, row.crashes + 1, d.state, d.error) for row, d in decisions]
+    if decisions:
+        connection.execute(dialect.insert(attempts), [_attempt(row, worker_id, now, why) for row, _d in decisions])
 
 
 _ABANDON = (
@@ -169,7 +182,7 @@ def _closed(row: Any, transition: Transition, now: datetime) -> dict[str, Any]:
     }
 
 
-def _attempt(row: Any, worker_id: str, now: datetime) -> dict[str, Any]:
+def _attempt(row: Any, worker_id: str, now: datetime, why: str) -> dict[str, Any]:
     return {
         "job_id": row.id,
         "claim_seq": row.claim_seq,
@@ -178,6 +191,6 @@ def _attempt(row: Any, worker_id: str, now: datetime) -> dict[str, Any]:
         "worker_id": worker_id,
         "started_at": row.started_at,
         "finished_at": now,
-        "error": f"worker {worker_id} died or did not renew its lease",
+        "error": why,
         "traceback": None,
     }

@@ -157,6 +157,19 @@ class Process:
             lambda connection: workers.beat_if_registered(connection, self.worker.id, self.clock.now(), "running", "[]")
         )
 
+    def sweep(self) -> int:
+        """Look at the other workers once; return how many jobs were taken back."""
+        return self.rescuer.sweep(self.worker.id)
+
+    def watch(self, seconds: float) -> int:
+        """Look at the other workers for so long, as often as a heartbeat would; return how many jobs were taken back."""
+        taken = self.sweep()
+        while seconds > 0:
+            self.clock.advance(min(seconds, 5.0))
+            seconds -= 5.0
+            taken += self.sweep()
+        return taken
+
     def turn(self) -> Turned:
         """Do one turn, with a lease that holds."""
         self.renew()

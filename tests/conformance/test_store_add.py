@@ -174,9 +174,7 @@ def test_a_rescue_takes_the_key_back(store: Store, clock: ManualClock, make_proc
 
 def let_die(dead: Process, observer: Process) -> None:
     """Have the observer see the other's beat stand still for a whole lease, and take back what it held."""
-    observer.rescuer.sweep(observer.worker.id)
-    observer.clock.advance(dead.worker.lease_seconds)
-    observer.rescuer.sweep(observer.worker.id)
+    observer.watch(dead.worker.lease_seconds)
 
 
 NEWER = "not run again: a newer job holds its key"

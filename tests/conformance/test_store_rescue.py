@@ -55,15 +55,9 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     process.stdin.close()
 
 
-def sweep(process: Process) -> int:
-    return process.rescuer.sweep(process.worker.id)
-
-
 def die_of_the_lease(observer: Process) -> int:
     """Let the lease of all other workers run out, as this observer sees it."""
-    sweep(observer)
-    observer.clock.advance(LEASE)
-    return sweep(observer)
+    return observer.watch(LEASE)
 
 
 def live_in(process: Process, child: subprocess.Popen[bytes], **changed: object) -> None:
@@ -84,11 +78,9 @@ def test_a_worker_is_dead_when_its_beat_stood_still_for_a_whole_lease(
     new = job(clock)
     put(store, new)
     dead.claim_one()
-    assert sweep(observer) == 0
-    clock.advance(LEASE - 0.001)
-    assert sweep(observer) == 0
+    assert observer.watch(LEASE - 0.001) == 0
     clock.advance(0.001)
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
     found = job_of(store, new.id)
     assert (found.state, found.crashes, found.attempt, found.claim_seq) == (JobState.SCHEDULED, 1, 0, 2)
     assert [row.id for row in store.read(workers.all_workers)] == [observer.worker.id]
@@ -99,12 +91,11 @@ def test_a_worker_that_beats_is_alive_whatever_the_clocks_in_its_row_say(
 ) -> None:
     put(store, job(clock))
     dead.claim_one()
-    sweep(observer)
     for _ in range(4):
-        clock.advance(LEASE - 1)
+        assert observer.watch(LEASE - 1) == 0
         dead.beat()
         forge(store, "UPDATE scheduler_workers SET seen_at = started_at")
-        assert sweep(observer) == 0
+    assert observer.sweep() == 0
 
 
 def test_a_lease_begins_when_the_observer_first_sees_the_worker(
@@ -113,9 +104,21 @@ def test_a_lease_begins_when_the_observer_first_sees_the_worker(
     put(store, job(clock))
     dead.claim_one()
     clock.advance(10 * LEASE)
-    assert sweep(observer) == 0
-    clock.advance(LEASE)
-    assert sweep(observer) == 1
+    assert observer.sweep() == 0
+    assert observer.watch(LEASE) == 1
+
+
+def test_an_observer_that_could_not_look_for_a_while_watches_anew(
+    store: Store, clock: ManualClock, dead: Process, observer: Process
+) -> None:
+    put(store, job(clock))
+    dead.claim_one()
+    assert observer.watch(LEASE / 2) == 0
+    clock.advance(3 * LEASE)  # the database was away: nobody could write a beat, or see one
+    assert observer.watch(LEASE - 1) == 0
+    dead.beat()
+    assert observer.watch(LEASE - 1) == 0
+    assert observer.watch(LEASE) == 1
 
 
 def test_a_worker_of_this_host_is_dead_as_soon_as_its_process_is_gone(
@@ -124,10 +127,10 @@ def test_a_worker_of_this_host_is_dead_as_soon_as_its_process_is_gone(
     live_in(dead, child)
     put(store, job(clock))
     dead.claim_one()
-    assert sweep(observer) == 0
+    assert observer.sweep() == 0
     child.kill()
     child.wait()
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
 
 
 def test_a_zombie_process_is_dead(
@@ -138,7 +141,7 @@ def test_a_zombie_process_is_dead(
     dead.claim_one()
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays unreaped
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
 
 
 def test_a_pid_that_was_given_to_another_process_is_dead(
@@ -147,7 +150,7 @@ def test_a_pid_that_was_given_to_another_process_is_dead(
     dead.register(pid=child.pid, pid_started=started(child.pid) - 1)
     put(store, job(clock))
     dead.claim_one()
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
 
 
 @pytest.mark.parametrize("elsewhere", [{"boot_id": "another boot"}, {"pid_namespace": "pid:[1]"}])
@@ -164,9 +167,8 @@ def test_a_pid_of_another_boot_or_container_says_nothing(
     child.wait()
     put(store, job(clock))
     dead.claim_one()
-    assert sweep(observer) == 0
-    clock.advance(LEASE)
-    assert sweep(observer) == 1
+    assert observer.sweep() == 0
+    assert observer.watch(LEASE) == 1
 
 
 def test_a_process_that_one_may_not_look_at_is_alive(
@@ -182,7 +184,7 @@ def test_a_process_that_one_may_not_look_at_is_alive(
     dead.claim_one()
     monkeypatch.setattr(worker_module, "_stat", hidden)
     monkeypatch.setattr(os, "kill", not_permitted)
-    assert sweep(observer) == 0
+    assert observer.sweep() == 0
 
 
 def test_jobs_of_a_worker_that_has_no_row_are_taken_back(
@@ -192,7 +194,7 @@ def test_jobs_of_a_worker_that_has_no_row_are_taken_back(
     put(store, new)
     dead.claim_one()
     forge(store, "DELETE FROM scheduler_workers WHERE id = :id", id=dead.worker.id)
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
     assert job_of(store, new.id).crashes == 1
 
 
@@ -258,10 +260,10 @@ def test_jobs_that_were_not_the_dead_workers_are_left_alone(
     put(store, *(job(clock) for _ in range(3)))
     dead.claim_one()
     theirs = alive.claim_one()
-    sweep(observer)
+    observer.sweep()
     clock.advance(LEASE)
     alive.beat()
-    assert sweep(observer) == 1
+    assert observer.sweep() == 1
     assert state_of(store, theirs.id) is JobState.RUNNING
 
 
@@ -273,7 +275,7 @@ def test_two_observers_take_each_job_back_once(
     observers = [make_process() for _ in range(4)]
     for one in observers:
         one.store.patience = 50.0
-        sweep(one)
+        one.sweep()
     clock.advance(LEASE)
     for one in observers:
         one.beat()
@@ -281,7 +283,7 @@ def test_two_observers_take_each_job_back_once(
 
     def race(one: Process) -> None:
         barrier.wait()
-        counts.append(sweep(one))
+        counts.append(one.sweep())
 
     threads = [Thread(target=race, args=(one,)) for one in observers]
     for thread in threads:
@@ -308,6 +310,7 @@ def heart_of(process: Process, on_reborn: Callable[[], None]) -> Heartbeat:
         process.store, process.worker, registry, process.rescuer,
         UnservedJobs(process.store, registry, frozenset(), 900.0), seconds=5.0,
         on_beat=lambda: None, on_reborn=on_reborn, on_rescued=lambda: None, watch=lambda: None,
+        is_draining=lambda: False,
     )  # fmt: skip
 
 

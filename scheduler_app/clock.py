@@ -23,6 +23,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def lasting() -> float:
+    """Return seconds that only grow, and grow while this host sleeps, too. For how old a lease is."""
+    return time.monotonic() + _suspended()
+
+
 def _suspended() -> float:
     """Return the seconds that this host has slept since boot (0 where the platform cannot tell)."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)

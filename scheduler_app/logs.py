@@ -110,6 +110,12 @@ def _job_quarantined(_: Any, *, job_id: str, reason: str | None) -> None:
     jobs.error("job quarantined id=%s reason=%r; it is kept, and runs once mended", job_id, reason)
 
 
+def _job_missed(_: Any, *, job_id: str, task: str, late: float, max_lateness: float) -> None:
+    jobs.warning(
+        "job missed id=%s task=%s late=%.3f max_lateness=%g; it is kept and not run", job_id, task, late, max_lateness
+    )
+
+
 def _schedule_fired(_: Any, *, name: str, job_id: str, fire_time: Any) -> None:
     jobs.debug("schedule fired name=%r job=%s fire_time=%s", name, job_id, fire_time.isoformat())
 
@@ -134,6 +140,7 @@ _RECEIVERS: dict[NamedSignal, Callable[..., None]] = {
     signals.job_cancelled: _job_cancelled,
     signals.job_rescued: _job_rescued,
     signals.job_quarantined: _job_quarantined,
+    signals.job_missed: _job_missed,
     signals.schedule_fired: _schedule_fired,
     signals.schedule_skipped: _schedule_skipped,
     signals.schedule_paused: _schedule_paused,

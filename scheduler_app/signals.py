@@ -70,6 +70,9 @@ job_rescued = _signals.signal("job-rescued")
 job_quarantined = _signals.signal("job-quarantined")
 """A job that cannot run was put aside: `job_id`, `reason`."""
 
+job_missed = _signals.signal("job-missed")
+"""A job was not started because it was later than it allows: `job_id`, `task`, `late` and `max_lateness` (seconds)."""
+
 schedule_fired = _signals.signal("schedule-fired")
 """A schedule emitted a job: `name`, `job_id`, `fire_time`."""
 

@@ -95,6 +95,10 @@ def upgrade() -> None:
         sa.Column("timeout", sa.Float),
         sa.Column("version", sa.Integer, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sa.CheckConstraint("priority BETWEEN 0 AND 3", name="scheduler_jobs_priority"),
+        sa.CheckConstraint("attempt BETWEEN 0 AND 2147483646", name="scheduler_jobs_attempt"),
+        sa.CheckConstraint("max_attempts BETWEEN 1 AND 2147483647", name="scheduler_jobs_max_attempts"),
+        sa.CheckConstraint("crashes BETWEEN 0 AND 2147483646", name="scheduler_jobs_crashes"),
     )
     _partial("scheduler_jobs_due", ["queue", "priority", "run_at"], "state = 'scheduled'")
     _partial("scheduler_jobs_due_crashed", ["queue", "priority", "run_at"], "state = 'scheduled' AND crashes > 0")

@@ -56,10 +56,11 @@ class Claiming:
 
     def claim_due(
         self, connection: Connection, ranges: Sequence[Range], worker_id: str, now: datetime
-    ) -> list[tuple[str, list[Claim]]]:
-        """Claim due jobs, range by range; return them by the executor that is to run them."""
+    ) -> tuple[list[tuple[str, list[Claim]]], list[Claim]]:
+        """Claim due jobs, range by range; return them by executor, and those that were missed."""
         rooms = {alias: list(self._room(alias)) for alias in self._executors}
         taken: dict[str, list[Claim]] = {alias: [] for alias in self._executors}
+        missed: list[Claim] = []
         self._count += 1
         crashed_free = not self._flight.crashed_before()
         due_now = self._in_turn([r for r in ranges if r.first <= now and self.serves(r.queue)])
@@ -74,7 +75,8 @@ class Claiming:
                 taken[alias] += chosen
             if late:
                 claim.miss(connection, self._store.dialect, late, now)
-        return [(alias, claims) for alias, claims in taken.items() if claims]
+                missed += late
+        return [(alias, claims) for alias, claims in taken.items() if claims], missed
 
     def _in_turn(self, due: Sequence[Range]) -> list[Range]:
         """Order ranges: by priority (every 8th claim the lowest first), queues of one priority in rotation."""

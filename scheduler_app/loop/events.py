@@ -67,14 +67,7 @@ class Announcer:
         if signals.job_settled.receivers:
             for settlement in turned.settled:
                 _signal_settled(self, settlement)
-        for settlement in turned.settled:
-            if settlement.transition.state is JobState.QUARANTINED:
-                why = settlement.transition.error
-                signals.job_quarantined.send(self, job_id=settlement.claim.id, reason=why)
-        for stale in turned.superseded:
-            signals.job_superseded.send(self, job_id=stale.claim.id, fence=stale.claim.fence)
-        for job_id, why in turned.quarantined:
-            signals.job_quarantined.send(self, job_id=job_id, reason=why)
+        _signal_set_aside(self, turned)
         if self._has_listeners():
             self._dispatch_stock(turned)
 
@@ -125,6 +118,21 @@ def _signal_fired(sender: object, fired: Fired) -> None:
         signals.schedule_skipped.send(
             sender, name=name, fire_time=fire_time, reason="an earlier job of it has not finished"
         )
+
+
+def _signal_set_aside(sender: object, turned: Turned) -> None:
+    """Tell of jobs that did not run here, or not in time, and of ends that came too late."""
+    for settlement in turned.settled:
+        if settlement.transition.state is JobState.QUARANTINED:
+            why = settlement.transition.error
+            signals.job_quarantined.send(sender, job_id=settlement.claim.id, reason=why)
+    for stale in turned.superseded:
+        signals.job_superseded.send(sender, job_id=stale.claim.id, fence=stale.claim.fence)
+    for job_id, why in turned.quarantined:
+        signals.job_quarantined.send(sender, job_id=job_id, reason=why)
+    for one, at in turned.missed:
+        late = (at - one.run_at).total_seconds()
+        signals.job_missed.send(sender, job_id=one.id, task=one.task, late=late, max_lateness=one.max_lateness)
 
 
 def _signal_settled(sender: object, settlement: Settlement) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from threading import Event, Thread
 
 from .. import signals
-from ..clock import monotonic
+from ..clock import lasting, monotonic
 from ..store import Store, workers
 from ..tasks import TaskRegistry
 from .rescuer import Rescuer
@@ -83,7 +83,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Renew the lease, registering the worker (anew) where it has no row; then look after what nobody serves."""
-        begun = monotonic()
+        begun = lasting()
         self._store.clock.synchronize()
         now = self._store.clock.now()
         if not self._worker.registered:

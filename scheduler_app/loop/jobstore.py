@@ -90,7 +90,14 @@ class DurableJobStore(BaseJobStore):
 
     def add_job(self, job: ApsJob) -> None:
         new = self._schedule(job)
-        if not self.store.write(lambda connection: schedules.insert_if_absent(connection, new)):
+
+        def add(connection: Any) -> bool:
+            if schedules.insert_if_absent(connection, new):
+                return True
+            standing = schedules.by_name(connection, job.id)
+            return standing is not None and standing.uid == new.uid  # by an earlier try whose reply was lost
+
+        if not self.store.write(add):
             raise ConflictingIdError(job.id)
 
     def update_job(self, job: ApsJob) -> None:
@@ -106,9 +113,14 @@ class DurableJobStore(BaseJobStore):
             raise JobLookupError(job.id)
 
     def remove_job(self, job_id: str) -> None:
+        removing: set[str] = set()
+
         def remove(connection: Any) -> bool:
             standing = schedules.by_name(connection, job_id)
-            return standing is not None and schedules.end(connection, standing.uid)
+            if standing is None:
+                return bool(removing)  # by an earlier try whose reply was lost
+            removing.add(standing.uid)
+            return schedules.end(connection, standing.uid)
 
         if not self.store.write(remove):
             raise JobLookupError(job_id)

@@ -16,10 +16,10 @@ from .. import faults, signals
 from ..clock import host_now, monotonic
 from ..errors import StoreError
 from ..executors import DurableExecutor, Runner
-from ..outcomes import Refusal, Result, decide_stop
+from ..outcomes import Refusal, Result
 from ..payload import Signer
 from ..schedules import encode_trigger, first_fire_time
-from ..store import Claim, Connection, Store, change, give_back, workers
+from ..store import Claim, Connection, Store, change, workers
 from ..tasks import TaskRegistry
 from .claiming import Claiming
 from .events import Announcer
@@ -195,7 +195,7 @@ class DurableScheduler(BackgroundScheduler):
         for settlement in turned.settled:
             if settlement.result.refusal is Refusal.UNSERVED:
                 self._unserved.note(settlement.claim.task, settlement.claim.signature)
-        if turned.settled or turned.fired or turned.claimed or turned.quarantined or turned.superseded:
+        if turned.has_news:
             self._announcer.tell(turned)
 
     def _look_for_cancels(self) -> None:
@@ -223,10 +223,10 @@ class DurableScheduler(BackgroundScheduler):
             self.wakeup()
 
     def has_room(self) -> bool:
-        """Whether a job that is due now would start here at once."""
+        """Whether a job that is due now would start here at once, whichever executor it is for."""
         if self.state != STATE_RUNNING or not self._ready or self.worker.queues is not None:
             return False
-        return any(executor.free_slots() for executor in self._executors.values())
+        return all(executor.free_slots() for executor in self._executors.values())
 
     # -- keeping alive -----------------------------------------------------------------------------
 
@@ -326,16 +326,7 @@ class DurableScheduler(BackgroundScheduler):
 
         def sign_off(connection: Connection) -> int:
             now = self._store.clock.reckon()
-            held = workers.held_by(connection, self.worker.id)
-            spent = [(r, decide_stop(cancel_requested=r.cancel_requested_at is not None))
-                     for r in held if r.at_most_once and r.id in started]  # fmt: skip
-            why = f"worker {self.worker.id} stopped before it had ended"
-            workers.abandon(connection, self._store.dialect, self.worker.id, spent, now, why)
-            once = {r.id for r, _transition in spent}
-            back = [
-                give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held if r.id not in once
-            ]
-            returned = give_back.give_back_if_held(connection, back, now)
+            returned = workers.let_go(connection, self._store.dialect, self.worker.id, started, now)
             faults.reach("release-before-commit")
             workers.remove(connection, self.worker.id)
             return returned

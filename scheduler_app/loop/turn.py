@@ -52,6 +52,14 @@ class Turned:
     holder: str = ""
     """The worker id under which the jobs were claimed."""
     quarantined: list[tuple[str, str]] = field(default_factory=list)
+    missed: list[tuple[Claim, datetime]] = field(default_factory=list)
+    """Jobs that were later than they allow, and when that was seen."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to tell."""
+        news = (self.settled, self.superseded, self.fired, self.claimed, self.quarantined, self.missed)
+        return any(news)
 
 
 @dataclass(slots=True)
@@ -152,7 +160,8 @@ class Turn:
     def _claim(self, connection: Connection, view: _View, turned: Turned) -> None:
         if self._worker.may_start() and view.ranges:
             turned.holder = self._worker.id
-            turned.claimed = self._claiming.claim_due(connection, view.ranges, turned.holder, view.now)
+            claimed, missed = self._claiming.claim_due(connection, view.ranges, turned.holder, view.now)
+            turned.claimed, turned.missed = claimed, [(one, view.now) for one in missed]
 
     def _committed(self, finished: Sequence[Finished], turned: Turned) -> None:
         self._flight.written(finished)
@@ -271,6 +280,7 @@ class Turn:
             else:
                 self._committed([], part)
                 turned.claimed += part.claimed
+                turned.missed += part.missed
 
     def _claim_range(self, connection: Connection, due: Range, now: datetime) -> Turned:
         part = Turned()

@@ -27,6 +27,8 @@ class UnservedJobs:
         self._patience = timedelta(seconds=patience_seconds)
         self._tasks: set[str] = set()
         self._keys: set[str] = set()
+        self._looked_through = ""
+        """The last job put aside that was looked at: each beat looks at the next page, and after the last begins anew."""
 
     def note(self, task: str, signature: str) -> None:
         """Remember that a job could not be run here, because of its signing key or its task."""
@@ -76,7 +78,9 @@ class UnservedJobs:
                 signals.job_quarantined.send(self, job_id=job_id, reason=reason)
 
     def _take_out(self) -> None:
-        rows = self._store.read(lambda connection: change.unserved_jobs(connection, BATCH))
-        mended = [row.id for row in rows if row.signature[:KEY_PREFIX] in self._key_prefixes and self._knows(row.task)]
+        rows = self._store.read(lambda connection: change.unserved_jobs(connection, self._looked_through, BATCH))
+        self._looked_through = rows[-1].id if len(rows) == BATCH else ""
+        known = {task for task in {row.task for row in rows} if self._knows(task)}
+        mended = [row.id for row in rows if row.task in known and row.signature[:KEY_PREFIX] in self._key_prefixes]
         if mended:
             self._store.write(lambda c: [change.release_if_quarantined(c, job_id) for job_id in mended])

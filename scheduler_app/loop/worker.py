@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..clock import monotonic
+from ..clock import lasting
 from ..jobs import new_id
 from ..store.workers import WorkerRow
 
@@ -99,11 +99,11 @@ class Worker:
     id: str = ""
     registered: bool = False
     renewed_at: float = float("-inf")
-    """When the last renewal that is known to be stored was begun, on the monotonic clock."""
+    """When the last renewal that is known to be stored was begun, on the clock that goes on while the host sleeps."""
 
     def may_start(self) -> bool:
         """Whether work may start: the lease was renewed within half its length."""
-        return monotonic() - self.renewed_at < self.lease_seconds / 2
+        return lasting() - self.renewed_at < self.lease_seconds / 2
 
     def be_reborn(self, now: datetime) -> None:
         """Take a new id: the old one was declared dead, or this is a new process."""

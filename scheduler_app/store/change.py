@@ -118,14 +118,19 @@ UNSERVED = "no live worker knows its task: "
 UNKNOWN_KEY = "no live worker knows its signing key: "
 
 
-def unserved_jobs(connection: Connection, limit: int) -> list[Any]:
-    """Return jobs that were put aside because nobody could serve them, as rows of id, task, key, signature."""
+def unserved_jobs(connection: Connection, after: str, limit: int) -> list[Any]:
+    """Return jobs that were put aside because nobody could serve them, as rows of id, task, key, signature.
+
+    In the order of their ids, from behind `after`, so that one page after another sees them all.
+    """
     aside = (
         select(jobs.c.id, jobs.c.task, jobs.c.key, jobs.c.signature)
         .where(
             jobs.c.state == JobState.QUARANTINED.value,
+            jobs.c.id > after,
             or_(jobs.c.error.like(f"{UNSERVED}%"), jobs.c.error.like(f"{UNKNOWN_KEY}%")),
         )
+        .order_by(jobs.c.id)
         .limit(limit)
     )
     return list(connection.execute(aside))

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, SmallInteger, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 
 from .types import Instant, identifier
 
@@ -49,6 +62,11 @@ jobs = Table(
     Column("max_lateness", Float),
     Column("timeout", Float),
     Column("version", Integer, nullable=False, server_default="0"),
+    # What no claim would find, or no end could be written of, cannot be stored, by whatever hand.
+    CheckConstraint("priority BETWEEN 0 AND 3", name="scheduler_jobs_priority"),
+    CheckConstraint("attempt BETWEEN 0 AND 2147483646", name="scheduler_jobs_attempt"),
+    CheckConstraint("max_attempts BETWEEN 1 AND 2147483647", name="scheduler_jobs_max_attempts"),
+    CheckConstraint("crashes BETWEEN 0 AND 2147483646", name="scheduler_jobs_crashes"),
 )
 
 _scheduled = text("state = 'scheduled'")

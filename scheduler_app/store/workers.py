@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, null, select, update
 
 from ..jobs import JobState, Outcome
-from ..outcomes import Transition
+from ..outcomes import Transition, decide_stop
 from .dialect import Dialect
 from .give_back import GiveBack, give_back_if_held
 from .tables import attempts, jobs, workers
@@ -141,6 +141,20 @@ def abandon(
         connection.execute(_ABANDON, closing)
     if decisions:
         connection.execute(dialect.insert(attempts), [_attempt(row, worker_id, now, why) for row, _d in decisions])
+
+
+def let_go(connection: Connection, dialect: Dialect, worker_id: str, started: Collection[str], now: datetime) -> int:
+    """Give back what a stopping worker holds, nothing spent; return how many jobs were given back.
+
+    An at-most-once job that has `started` here ends instead: it may not start a second time.
+    """
+    held = held_by(connection, worker_id)
+    over = [row for row in held if row.at_most_once and row.id in started]
+    decisions = [(row, decide_stop(cancel_requested=row.cancel_requested_at is not None)) for row in over]
+    abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} stopped before it had ended")
+    ended = {row.id for row in over}
+    rest = [GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held if r.id not in ended]
+    return give_back_if_held(connection, rest, now)
 
 
 _ABANDON = (

@@ -60,7 +60,8 @@ class ManualClock:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (claiming, flight, heartbeat, rescuer, turn, worker):
-            monkeypatch.setattr(module, "monotonic", self.monotonic, raising=False)  # not each of them asks
+            for name in ("monotonic", "lasting"):
+                monkeypatch.setattr(module, name, self.monotonic, raising=False)  # not each of them asks
 
 
 class RecordingExecutor(DurableExecutor):
@@ -157,12 +158,19 @@ class Process:
             lambda connection: workers.beat_if_registered(connection, self.worker.id, self.clock.now(), "running", "[]")
         )
 
+    def leave(self) -> int:
+        """Let go of all that it holds, as a process that stops; return how many jobs were given back."""
+        started = {claim.id for claim in self.executor.running()}
+        return self.store.write(
+            lambda c: workers.let_go(c, self.store.dialect, self.worker.id, started, self.clock.now())
+        )
+
     def sweep(self) -> int:
         """Look at the other workers once; return how many jobs were taken back."""
         return self.rescuer.sweep(self.worker.id)
 
     def watch(self, seconds: float) -> int:
-        """Look at the other workers for so long, as often as a heartbeat would; return how many jobs were taken back."""
+        """Look at the other workers for so long, at each heartbeat; return how many jobs were taken back."""
         taken = self.sweep()
         while seconds > 0:
             self.clock.advance(min(seconds, 5.0))

@@ -152,9 +152,7 @@ def test_a_stale_end_changes_nothing_and_is_recorded_on_the_attempt_that_was_aba
     put(store, new)
     zombie, other = make_process(), make_process()
     stale = zombie.claim_one()
-    other.rescuer.sweep(other.worker.id)
-    clock.advance(30)
-    assert other.rescuer.sweep(other.worker.id) == 1
+    assert other.watch(30) == 1
     fresh = other.claim_one()
     assert fresh.fence > stale.fence
     before = job_of(store, new.id)

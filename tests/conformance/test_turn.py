@@ -85,7 +85,7 @@ class Scenario:
         observer = self.make_process()
         forge(self.store, "DELETE FROM scheduler_workers WHERE id = :id", id=process.worker.id)
         with self.by("rescue"):
-            observer.rescuer.sweep(observer.worker.id)
+            observer.sweep()
 
     # -- the parts -------------------------------------------------------------------------------------
 
@@ -142,6 +142,14 @@ class Scenario:
             if not stop:
                 self.cancel(claim.id)
 
+    def stop(self) -> None:
+        for asked in (False, True):
+            process, claim = self.held(at_most_once=True)
+            if asked:
+                self.ask_to_stop(claim.id)
+            with self.by("release"):
+                process.leave()
+
     def die(self, state: str) -> None:
         for fate in ("again", "once", "stop"):
             process, claim = self.held(state, at_most_once=fate == "once")
@@ -183,6 +191,7 @@ def test_every_move_that_this_version_makes_is_made_and_no_other(
     for state in ("running", "claimed"):
         scenario.release(state)
         scenario.die(state)
+    scenario.stop()
     scenario.serve_again()
     scenario.cancel_what_waits()
     known = {(m.source and m.source.value, m.target.value, m.who) for m in TRANSITIONS}

@@ -36,6 +36,7 @@ from scheduler_app.jobs import Job, JobState
 from scheduler_app.loop import DurableScheduler
 from scheduler_app.schedules import encode_trigger
 from scheduler_app.store import Store
+from tests.conformance.cranked import lost_reply
 
 DAY = timedelta(days=1)
 
@@ -735,3 +736,22 @@ def test_the_store_of_the_loop_is_the_store_of_the_client(aps: DurableScheduler,
     aps.start()
     [store] = aps._jobstores.values()
     assert store.store is client.store
+
+
+# -- replies that are lost -----------------------------------------------------------------------------------
+
+
+def test_a_job_whose_reply_is_lost_is_added_and_removed_all_the_same(app: Flask, aps: DurableScheduler) -> None:
+    store = parts_of(app).store
+    aps.start(paused=True)
+    until(lambda: aps._ready)
+    with lost_reply(store):
+        aps.add_job(note, "interval", days=1, id="kept")
+    assert [job.id for job in aps.get_jobs()] == ["kept"]
+    with pytest.raises(ConflictingIdError):
+        aps.add_job(note, "interval", days=1, id="kept")
+    with lost_reply(store):
+        aps.remove_job("kept")
+    assert aps.get_jobs() == []
+    with pytest.raises(JobLookupError):
+        aps.remove_job("kept")

@@ -23,15 +23,18 @@ ACCEPTANCE_BUDGET := 640
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint unit conformance migrations acceptance chaos bench lock clean FORCE
+.PHONY: help run port test lint unit conformance migrations acceptance chaos bench lock clean FORCE
 
 help: ## Say what can be done here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
-run: $(RUN)/.stamp ## Serve the demo at http://127.0.0.1:5000 (another port: PORT=5001)
-	@$(RUN)/bin/python -c "$$CHECK_PORT" '$(PORT)'
+run: port $(RUN)/.stamp ## Serve the demo at http://127.0.0.1:5000 (another port: PORT=5001)
 	@echo "Serving http://127.0.0.1:$(PORT) as process $$$$; Ctrl-C stops it."; \
 	exec $(RUN)/bin/flask --app scheduler_app --no-debug run --no-reload --host 127.0.0.1 --port '$(PORT)'
+
+# Asked before an environment is made for a minute, so by whichever Python there is.
+port:
+	@$(if $(call whole,$(RUN)),$(RUN)/bin/python,$(require_python); $(PYTHON)) -c "$$CHECK_PORT" '$(PORT)'
 
 test: lint unit conformance migrations acceptance ## Lint, then run every suite, each within its time budget (20 minutes in all)
 
@@ -76,7 +79,7 @@ clean: ## Remove environments, caches and what was built; the demo's database st
 # A stamp is out of date, too, when its folder or its Python is not what it was.
 whole = $(shell [ "$$(cat $(1)/.stamp 2>/dev/null)" = '$(CURDIR)' ] && $(1)/bin/python -c '' 2>/dev/null && echo yes)
 
-$(RUN)/.stamp: requirements-run.lock pyproject.toml $(if $(call whole,$(RUN)),,FORCE)
+$(RUN)/.stamp: requirements-run.lock pyproject.toml $(if $(call whole,$(RUN)),,FORCE) | port
 	@$(call environment,$(RUN),requirements-run.lock)
 
 $(DEV)/.stamp: requirements.lock pyproject.toml $(if $(call whole,$(DEV)),,FORCE)

@@ -26,9 +26,10 @@ def connect() -> None:
         signal.connect(receiver, weak=False)
 
 
-def _started(_: Any, *, worker_id: str, store: str, executors: dict[str, int]) -> None:
+def _started(_: Any, *, worker_id: str, store: str, executors: dict[str, int], note: str) -> None:
     sizes = ",".join(f"{alias}:{size}" for alias, size in executors.items())
-    machine.info("scheduler started worker=%s store=%s executors=%s", worker_id, store, sizes)
+    known = f"; {note}" if note else ""
+    machine.info("scheduler started worker=%s store=%s executors=%s%s", worker_id, store, sizes, known)
 
 
 def _stopped(_: Any, *, worker_id: str, returned: int) -> None:

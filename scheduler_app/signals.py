@@ -33,7 +33,7 @@ class _Signals(Namespace):
 _signals = _Signals()
 
 scheduler_started = _signals.signal("scheduler-started")
-"""A loop began in this process: `worker_id`, `store`, `executors`."""
+"""A loop began in this process: `worker_id`, `store`, `executors`, and `note`: what is to be known of the database."""
 
 scheduler_stopped = _signals.signal("scheduler-stopped")
 """A loop ended in this process: `worker_id`, `returned` (jobs given back unrun)."""

@@ -37,6 +37,16 @@ class StoreRefusedError(StoreError):
         )
 
 
+class DriverMissingError(StoreError):
+    """The library that speaks to the database cannot be imported."""
+
+    def __init__(self, database: str, driver: str, reason: str, extra: str) -> None:
+        super().__init__(
+            f"{database} needs its driver {driver}, which cannot be imported ({reason})."
+            f" Install it: pip install 'scheduler-app[{extra}]'"
+        )
+
+
 class UnknownRevisionError(StoreError, LookupError):
     """No migration of this package has this revision."""
 

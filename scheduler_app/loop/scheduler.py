@@ -179,7 +179,11 @@ class DurableScheduler(BackgroundScheduler):
         self._try_once(self._on_ready, "a schedule that the code declares")
         self._ready = True
         signals.scheduler_started.send(
-            self, worker_id=self.worker.id, store=self._store.url, executors=dict(self.worker.executors)
+            self,
+            worker_id=self.worker.id,
+            store=self._store.url,
+            executors=dict(self.worker.executors),
+            note=self._store.dialect.note,
         )
 
     def _try_once(self, store_it: Callable[[], None], what: str) -> None:

@@ -28,7 +28,7 @@ class UnservedJobs:
         self._tasks: set[str] = set()
         self._keys: set[str] = set()
         self._looked_through = ""
-        """The last job put aside that was looked at: each beat looks at the next page, and after the last begins anew."""
+        """The last job put aside that was looked at: each beat looks at the next page, after the last at the first."""
 
     def note(self, task: str, signature: str) -> None:
         """Remember that a job could not be run here, because of its signing key or its task."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 from collections.abc import Mapping
 from datetime import datetime
@@ -67,10 +68,12 @@ def live() -> str:
 
 
 @page.get("/messages")
-def list_messages() -> Response:
-    """List what has come, the newest first, up to `limit` (50)."""
-    limit = min(max(1, request.args.get("limit", MOST_SHOWN, type=int)), MOST_KEPT)
-    return jsonify({"messages": messages().latest(limit)})
+def list_messages() -> Any:
+    """List what has come, the newest first, up to `limit` (50); 422 for a limit that is none."""
+    given = request.args.get("limit", str(MOST_SHOWN))
+    if not re.fullmatch("[0-9]{1,9}", given) or not 1 <= int(given) <= MOST_KEPT:
+        return _answer_error(f"The limit must be a whole number from 1 to {MOST_KEPT}, not {given!r:.40}.", 422)
+    return jsonify({"messages": messages().latest(int(given))})
 
 
 # -- asking ----------------------------------------------------------------------------------------
@@ -90,13 +93,15 @@ def remind() -> Any:
 
 @page.post("/reminders/<job_id>/cancel")
 def cancel(job_id: str) -> Any:
-    """Take a reminder back: 200 and the job, or back to the page; 404, or 409 when it has come."""
+    """Take a reminder back: 200 and the job, or back to the page; 404, 409 when it has come, or 503."""
     try:
         taken_back = take_back(job_id)
     except JobNotFoundError:
         return _answer_error("There is no such reminder.", 404)
     except JobConflictError as error:
         return _answer_error(f"That reminder cannot be taken back: it has {error.state}.", 409)
+    except StoreError as error:
+        return _answer_error(str(error), 503)
     return redirect(url_for(".show"), 303) if _is_browser() else jsonify(taken_back.as_json())
 
 

@@ -146,6 +146,8 @@ def pending() -> list[Pending]:
 def take_back(job_id: str) -> Pending:
     """Cancel a reminder. Raises `JobNotFoundError` for what is none, and `JobConflictError` if it has come."""
     client = current_client()
+    if not job_id.isprintable():  # no id is so, and PostgreSQL cannot even be asked for a NUL
+        raise JobNotFoundError(job_id)
     if client.get(job_id).task != TASK:
         raise JobNotFoundError(job_id)
     return Pending.of(client.cancel(job_id))

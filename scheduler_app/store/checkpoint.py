@@ -2,15 +2,19 @@
 
 On SQLite versions where connections that write and checkpoint at once can lose a committed write,
 every connection has automatic checkpoints off, and the process that holds a lock file checkpoints,
-in a mode that keeps writers out while it does.
+while one of its connections holds the file's write lock, so that nobody writes meanwhile. Where another
+holds that lock, nothing is done until the WAL has grown some more.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +23,7 @@ LONG_BYTES = 4 * 1024 * 1024
 """The WAL's length that calls for a checkpoint: about SQLite's own 1,000 pages."""
 
 GRACE_BYTES = 256 * 1024
-"""By how much the WAL may grow before a checkpoint that readers kept from finishing is tried again."""
+"""By how much the WAL may grow before a checkpoint that others kept from finishing is tried again."""
 
 
 class Checkpointer:
@@ -73,15 +77,40 @@ class Checkpointer:
         return True
 
     def _checkpoint(self, engine: Engine) -> None:
-        """Copy the WAL into the database and have it written from its start again.
+        """Copy the WAL into the database, whereupon the next writer whom no reader hinders writes it from its start.
 
         The file keeps its length (cutting it would make every commit after that pay for its growth), so
         the next checkpoint is due when it outgrows that length.
         """
-        pooled = engine.raw_connection()
+        is_whole = False
         try:
-            kept_from = pooled.cursor().execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+            with _raw(engine) as lock, _raw(engine) as worker:
+                is_whole = _copy_while_nobody_writes(lock, worker)
         finally:
-            pooled.close()
-        length = os.stat(self._wal).st_size
-        self._limit = max(LONG_BYTES, length + (GRACE_BYTES if kept_from else 0))
+            length = os.stat(self._wal).st_size
+            self._limit = max(LONG_BYTES, length + (0 if is_whole else GRACE_BYTES))
+
+
+def _copy_while_nobody_writes(lock: sqlite3.Connection, worker: sqlite3.Connection) -> bool:
+    """Copy as much of the WAL as readers allow, and answer whether that was all.
+
+    The lock is held by a connection of its own: `wal_checkpoint(RESTART)`, which takes it by itself, goes on
+    without it where it cannot have it in time, beside the writer. Raises sqlite3.OperationalError where it is held.
+    """
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        busy, length, copied = worker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    finally:
+        lock.execute("ROLLBACK")
+    return not busy and bool(copied == length)
+
+
+@contextmanager
+def _raw(engine: Engine) -> Iterator[sqlite3.Connection]:
+    """Lend the driver's own connection out of the pool: it is in no transaction."""
+    pooled = engine.raw_connection()
+    raw: Any = pooled.driver_connection
+    try:
+        yield raw
+    finally:
+        pooled.close()

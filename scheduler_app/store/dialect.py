@@ -42,6 +42,9 @@ class Dialect(ABC):
     """Whether one transaction at a time may write, so that this process's threads had better queue for it in order."""
     notifies: bool
     """Whether other processes must be told of a write, because they cannot see it by themselves."""
+    note: str = ""
+    """What whoever runs this process should know of the database, for the boot line; complete once it was connected
+    to. "" where there is nothing to say."""
 
     @abstractmethod
     def make_engine(self, url: URL) -> Engine:

@@ -22,16 +22,18 @@ from sqlalchemy import (
     bindparam,
     cast,
     create_engine,
+    event,
     func,
     literal_column,
     not_,
     text,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.sql.dml import Insert
 
+from ..errors.store import DriverMissingError
 from .dialect import Dialect, Watcher, driver_code
 
 CHANNEL = "scheduler_jobs"
@@ -40,6 +42,8 @@ _LAST_DAY: ColumnElement[Any] = literal_column("timestamptz '9999-12-30 00:00:00
 _UPGRADE_LOCK = 0x5C4ED
 _RETRY = {"40001", "40P01", "55P03"}
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "25006")
+_PREPARED_ELSEWHERE = {"26000", "42P05"}
+"""A prepared statement "does not exist" or "already exists": another backend answers than the one that prepared it."""
 
 
 _ALIVE = {
@@ -60,15 +64,37 @@ class PostgreSQL(Dialect):
     notifies = True
     one_writer = False
 
+    def __init__(self, *, connect_timeout: float = 5.0, journal: str = "") -> None:
+        super().__init__(connect_timeout=connect_timeout, journal=journal)
+        self._prepares = True
+
     def make_engine(self, url: URL) -> Engine:
-        return create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            connect_args={**_ALIVE, "connect_timeout": max(2, round(self.connect_timeout))},
-            pool_size=2,
-            max_overflow=20,
-            pool_timeout=self.connect_timeout,
-            pool_use_lifo=True,
-        )
+        try:
+            engine = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                connect_args={**_ALIVE, "connect_timeout": max(2, round(self.connect_timeout))},
+                pool_size=2,
+                max_overflow=20,
+                pool_timeout=self.connect_timeout,
+                pool_use_lifo=True,
+            )
+        except ImportError as error:
+            raise DriverMissingError("PostgreSQL", "psycopg", str(error), "postgres") from error
+        event.listen(engine, "connect", self._set_up)
+        event.listen(engine, "handle_error", self._on_error)
+        return engine
+
+    def _set_up(self, raw: Any, _record: object) -> None:
+        """Have no statement prepared behind a transaction pooler, whose next backend may know another by its name."""
+        if not self._prepares or is_pooled(raw):
+            raw.prepare_threshold = None
+
+    def _on_error(self, context: ExceptionContext) -> None:
+        """Where a pooler was seen only by its mix of prepared statements: use no connection again that has prepared,
+        and prepare no more. The transaction is then tried again as after a lost connection."""
+        if driver_code(context.original_exception) in _PREPARED_ELSEWHERE:
+            self._prepares = False
+            context.is_disconnect = True
 
     def check_place(self, url: URL) -> None:
         """Any server will do."""
@@ -93,7 +119,8 @@ class PostgreSQL(Dialect):
         return connecting or code.startswith(_OUTAGE_CLASSES) or error.connection_invalidated
 
     def is_undecided(self, error: BaseException) -> bool:
-        return isinstance(error, DBAPIError) and error.connection_invalidated
+        answered = driver_code(error) in _PREPARED_ELSEWHERE  # by a server, which then commits nothing
+        return isinstance(error, DBAPIError) and error.connection_invalidated and not answered
 
     def insert(self, table: Table) -> Insert:
         return insert(table).on_conflict_do_nothing()
@@ -142,16 +169,34 @@ class PostgreSQL(Dialect):
         """Nothing: the server checkpoints by itself."""
 
 
+def is_pooled(raw: Any) -> bool:
+    """Whether a pooler stands between: another backend runs our statements than the one that the handshake named.
+
+    A pooler makes up the process id of its handshake (it needs one to route cancel requests by); a proxy that passes
+    the handshake on keeps it, and gives one client one backend.
+    """
+    raw.autocommit = True
+    try:
+        return bool(raw.execute("SELECT pg_backend_pid()").fetchone()[0] != raw.info.backend_pid)
+    finally:
+        raw.autocommit = False
+
+
 class _Listener(Watcher):
-    """LISTEN on a connection of its own, in autocommit, outside the pool."""
+    """LISTEN on a connection of its own, in autocommit, outside the pool.
+
+    Behind a pooler, where no notification would come, it only waits: polling finds what is due.
+    """
 
     def __init__(self, engine: Engine) -> None:
         pooled = engine.raw_connection()
         raw: Any = pooled.driver_connection
         pooled.detach()
         try:
+            pooled_away = is_pooled(raw)
             raw.autocommit = True
-            raw.execute(f"LISTEN {CHANNEL}")
+            if not pooled_away:
+                raw.execute(f"LISTEN {CHANNEL}")
         except BaseException:
             raw.close()
             raise

@@ -53,8 +53,22 @@ BUSY_SECONDS = 0.25
 CACHE_KIB = 8192
 """The page cache of a connection: enough that a busy queue's pages are not read from the WAL again and again."""
 
-_NETWORK = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "glusterfs", "ceph", "lustre", "afs")
+SHARED = "shared"
+"""The journal of a file that the app itself writes: as it is, WAL or not (a new file has a rollback journal)."""
+
+_NETWORK = (
+    *("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "smb"),
+    *("blobfuse", "davfs", "gcsfuse", "goofys", "gvfs", "juicefs", "mountpoint-s3", "rclone", "s3fs", "sshfs"),
+)
+"""How the types of network file systems begin, those in user space without their "fuse."."""
+
 _OUTAGES = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+_BUG = f"SQLite {sqlite3.sqlite_version} can lose writes when connections write and checkpoint at once"
+_UNBOUND = (
+    f"{_BUG}, and the app itself writes this file in WAL mode, which no election can bind: give the scheduler a file of"
+    " its own (SCHEDULER_DATABASE_URL), or upgrade SQLite"
+)
 
 
 def may_lose_writes(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -80,7 +94,9 @@ class SQLite(Dialect):
 
     def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal") -> None:
         super().__init__(connect_timeout=connect_timeout, journal=journal)
-        self.elects = self.journal == "wal" and may_lose_writes()
+        self.elects = self.journal != "delete" and may_lose_writes()
+        if self.elects and self.journal == "wal":
+            self.note = f"{_BUG}; one elected connection checkpoints"
         self._checkpointer: Checkpointer | None = None
 
     def make_engine(self, url: URL) -> Engine:
@@ -102,14 +118,16 @@ class SQLite(Dialect):
         raw.isolation_level = None
         raw.execute("PRAGMA synchronous=FULL")
         raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        _set_journal(raw, self.journal)
+        mode = _set_journal(raw, self.journal)
         if self.elects:
             raw.execute("PRAGMA wal_autocheckpoint=0")
+            if self.journal == SHARED and mode == "wal":
+                self.note = _UNBOUND
 
     def check_place(self, url: URL) -> None:
         path = Path(url.database or "").resolve()
         kind = file_system(path)
-        if kind.startswith(_NETWORK):
+        if kind.removeprefix("fuse.").startswith(_NETWORK):
             raise NetworkFileSystemError(str(path), kind)
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -193,15 +211,19 @@ def _begin(connection: Connection) -> None:
         raise OperationalError(begin, None, error) from error
 
 
-def _set_journal(raw: sqlite3.Connection, journal: str) -> None:
-    """Switch the file's journal if it is another; a switch needs the file alone, so it may be busy for a moment."""
-    if raw.execute("PRAGMA journal_mode").fetchone()[0] == journal:
-        return
+def _set_journal(raw: sqlite3.Connection, journal: str) -> str:
+    """Switch the file's journal if it is another, and return its mode.
+
+    A switch needs the file alone, so it may be busy for a moment; and for ever where another pool keeps a WAL file
+    open, which is why a `SHARED` file is left as it is.
+    """
+    mode = str(raw.execute("PRAGMA journal_mode").fetchone()[0])
+    if journal in (mode, SHARED):
+        return mode
     deadline = time.monotonic() + 5.0
     while True:
         try:
-            raw.execute(f"PRAGMA journal_mode={journal}")
-            return
+            return str(raw.execute(f"PRAGMA journal_mode={journal}").fetchone()[0])
         except sqlite3.OperationalError as error:
             if not str(error.sqlite_errorname).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                 raise

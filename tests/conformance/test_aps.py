@@ -755,3 +755,15 @@ def test_a_job_whose_reply_is_lost_is_added_and_removed_all_the_same(app: Flask,
     assert aps.get_jobs() == []
     with pytest.raises(JobLookupError):
         aps.remove_job("kept")
+
+
+def test_the_boot_line_says_what_is_to_be_known_of_the_database(
+    app: Flask, aps: DurableScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialect = parts_of(app).store.dialect
+    dialect.note = "it is a test's"
+    with caplog.at_level("INFO", logger="scheduler_app"):
+        aps.start()
+        until(lambda: [line for line in caplog.messages if "scheduler started" in line])
+    [line] = [line for line in caplog.messages if "scheduler started" in line]
+    assert line.endswith(" executors=default:10; it is a test's")

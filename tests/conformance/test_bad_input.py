@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, current_app, g, request
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, text
 
 import scheduler_app.store.sqlite
@@ -156,8 +159,13 @@ def test_what_cannot_be_found_again_by_its_name_is_refused(app: Flask, function:
 
 
 def test_a_local_proxy_is_refused_without_being_asked_what_it_stands_for(app: Flask) -> None:
-    with pytest.raises(SchedulerError, match="cannot be scheduled"):
+    with pytest.raises(SchedulerError) as refused:
         schedule_after(1, request)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "A LocalProxy (such as request, g or current_user) cannot be scheduled: it belongs to one request and stands"
+        " for something else in the next. Pass a function, and as arguments the values that the proxy holds, e.g. an"
+        " id."
+    )
 
 
 def test_arguments_that_do_not_fit_the_function_are_refused_when_scheduling(app: Flask) -> None:
@@ -201,6 +209,21 @@ def test_an_argument_that_json_cannot_carry_is_named_by_its_path(app: Flask, arg
     with pytest.raises(SchedulerError) as refused:
         schedule_after(1, remind, *args)
     assert str(refused.value) == sentence
+
+
+def test_an_orm_instance_is_refused_as_the_key_would_do(app: Flask) -> None:
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    db = SQLAlchemy(app)
+
+    class User(db.Model):  # type: ignore[name-defined, misc]
+        id = db.Column(db.Integer, primary_key=True)
+
+    with pytest.raises(SchedulerError) as refused:
+        schedule_after(1, remind, 1, User(id=1))
+    assert str(refused.value) == (
+        f"args[1] is of type '{HERE}.{User.__qualname__}', which cannot be stored: it belongs to one database session;"
+        " pass its primary key and load it again in the function."
+    )
 
 
 def test_arguments_that_are_too_large_are_refused(app: Flask) -> None:
@@ -353,16 +376,21 @@ def test_a_second_scheduler_on_one_app_is_refused(app: Flask) -> None:
 
 
 def test_scheduling_outside_an_app_context_says_what_to_write() -> None:
-    with pytest.raises(NoAppContextError, match=r"Wrap the call in 'with app\.app_context\(\):'\.$"):
+    with pytest.raises(NoAppContextError) as refused:
         schedule_after(1, remind, 1)
+    assert str(refused.value) == (
+        "The scheduler was used outside of a Flask app context, so it cannot tell which app is meant."
+        " Wrap the call in 'with app.app_context():'."
+    )
 
 
 def test_scheduling_in_an_app_without_a_scheduler_says_what_to_call() -> None:
-    with (
-        Flask("none").app_context(),
-        pytest.raises(NotRegisteredError, match=r"^The current Flask app has no scheduler"),
-    ):
+    with Flask("none").app_context(), pytest.raises(NotRegisteredError) as refused:
         schedule_after(1, remind, 1)
+    assert str(refused.value) == (
+        "The current Flask app has no scheduler."
+        " Call 'Scheduler(app)' or 'scheduler.init_app(app)' when the app is made."
+    )
 
 
 # -- the database ----------------------------------------------------------------------------------
@@ -376,13 +404,46 @@ def _app_on(url: str, **config: Any) -> Flask:
     return app
 
 
-def test_an_unreachable_database_raises_within_its_time() -> None:
-    app = _app_on("postgresql://someone:hidden@127.0.0.1:1/none")
+REFUSED_SECONDS = 2.0
+"""Within which a call raises when nobody listens: at once, on a busy machine."""
+TIMEOUT_SECONDS = 2
+"""The shortest time to wait for a connection that the driver takes."""
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port on which somebody listens, and says nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def _refusal_of(port: int, reason: str) -> float:
+    """Check that scheduling on this port raises with the reason, and return the seconds that it took."""
+    app = _app_on(
+        f"postgresql://someone:hidden@127.0.0.1:{port}/none", SCHEDULER_CONNECT_TIMEOUT_SECONDS=TIMEOUT_SECONDS
+    )
+    began = time.monotonic()
     with app.app_context(), pytest.raises(StoreUnavailableError) as refused:
         schedule_after(1, remind, 1)
-    assert "postgresql://someone:***@127.0.0.1:1/none cannot be used now" in str(refused.value)
-    assert "Nothing was stored. Check that it runs and accepts connections, then try again." in str(refused.value)
-    assert "hidden" not in str(refused.value)
+    seconds = time.monotonic() - began
+    assert str(refused.value) == (
+        f"The scheduler's database postgresql://someone:***@127.0.0.1:{port}/none cannot be used now: {reason}."
+        " Nothing was stored. Check that it runs and accepts connections, then try again."
+    )
+    app.extensions["scheduler"].store.close()
+    return seconds
+
+
+def test_a_database_where_nobody_listens_is_told_at_once() -> None:
+    reason = 'connection failed: connection to server at "127.0.0.1", port 1 failed: Connection refused'
+    assert _refusal_of(1, reason) < REFUSED_SECONDS
+
+
+def test_a_database_that_says_nothing_is_told_within_its_time(silent_port: int) -> None:
+    seconds = _refusal_of(silent_port, "connection timeout expired")
+    assert TIMEOUT_SECONDS - 0.1 < seconds < TIMEOUT_SECONDS + REFUSED_SECONDS
 
 
 def test_a_missing_schema_names_the_command_that_makes_it(store_url: str) -> None:
@@ -398,23 +459,34 @@ def test_a_missing_schema_names_the_command_that_makes_it(store_url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("found", "error", "says"),
+    ("found", "error", "sentence"),
     [
-        ("0_9", SchemaOlderError, "are at revision 0_9, but this version needs 1_0. Bring them up to date with"),
-        ("2_0", SchemaNewerError, "are at revision 2_0, which is newer than this version can use (1_0). Upgrade the"),
+        (
+            "0_9",
+            SchemaOlderError,
+            "The scheduler's tables in {url} are at revision 0_9, but this version needs 1_0."
+            " Bring them up to date with 'flask scheduler db upgrade', or set SCHEDULER_AUTO_UPGRADE=True.",
+        ),
+        (
+            "2_0",
+            SchemaNewerError,
+            "The scheduler's tables in {url} are at revision 2_0, which is newer than this version can use (1_0)."
+            " Upgrade the scheduler-app package on this machine.",
+        ),
     ],
 )
-def test_a_schema_of_another_major_version_is_refused(store_url: str, found: str, error: Any, says: str) -> None:
+def test_a_schema_of_another_major_version_is_refused(store_url: str, found: str, error: Any, sentence: str) -> None:
     engine = create_engine(store_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE scheduler_alembic_version (version_num VARCHAR(32))"))
         connection.execute(text("INSERT INTO scheduler_alembic_version VALUES (:found)"), {"found": found})
     engine.dispose()
     app = _app_on(store_url, SCHEDULER_AUTO_UPGRADE=False)
+    store = app.extensions["scheduler"].store
     with app.app_context(), pytest.raises(error) as refused:
         schedule_after(1, remind, 1)
-    assert says in str(refused.value)
-    app.extensions["scheduler"].store.close()
+    assert str(refused.value) == sentence.format(url=store.url)
+    store.close()
 
 
 def test_a_server_database_without_any_key_to_sign_with_is_refused(postgresql_url: str) -> None:
@@ -428,16 +500,45 @@ def test_a_server_database_without_any_key_to_sign_with_is_refused(postgresql_ur
     app.extensions["scheduler"].store.close()
 
 
-def test_a_sqlite_file_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler_app.store.sqlite, "file_system", lambda path: "nfs4")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph-fuse",
+        "fuse.s3fs",
+        "fuse.rclone",
+        "fuse.gcsfuse",
+    ],
+)
+def test_a_sqlite_file_on_a_network_file_system_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(scheduler_app.store.sqlite, "file_system", lambda path: kind)
     app = _app_on(f"sqlite:///{tmp_path}/jobs.sqlite3")
     with app.app_context(), pytest.raises(NetworkFileSystemError) as refused:
         schedule_after(1, remind, 1)
     assert str(refused.value) == (
-        f"The SQLite file {tmp_path}/jobs.sqlite3 is on a network file system (nfs4), where SQLite loses writes."
+        f"The SQLite file {tmp_path}/jobs.sqlite3 is on a network file system ({kind}), where SQLite loses writes."
         " Put it on a local disk, or set SCHEDULER_DATABASE_URL to PostgreSQL."
     )
     assert not (tmp_path / "jobs.sqlite3").exists()
+
+
+@pytest.mark.parametrize("kind", ["ext4", "overlay", "tmpfs", "fuseblk", "fuse.ntfs-3g", "fuse.mergerfs", ""])
+def test_a_sqlite_file_on_a_local_file_system_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(scheduler_app.store.sqlite, "file_system", lambda path: kind)
+    app = _app_on(f"sqlite:///{tmp_path}/jobs.sqlite3")
+    with app.app_context():
+        assert schedule_after(1, remind, 1)
+    app.extensions["scheduler"].store.close()
 
 
 def test_the_type_of_a_real_file_system_is_found(tmp_path: Path) -> None:

@@ -229,6 +229,35 @@ def test_the_page_says_when_the_database_cannot_be_used(app: Flask, client: Flas
     assert client.post("/remind", data=SOON).status_code == 503
 
 
+@pytest.mark.parametrize("headers", [{}, BROWSER], ids=["program", "browser"])
+def test_a_reminder_cannot_be_taken_back_while_the_database_cannot_be_used(
+    client: FlaskClient, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    (tmp_path / "instance" / "scheduler_app-scheduler.sqlite3").mkdir(parents=True)
+    answer = client.post("/reminders/x/cancel", headers=headers)
+    assert answer.status_code == 503
+    assert "scheduler_app-scheduler.sqlite3 cannot be used now: unable to open database file." in answer.text
+
+
+@pytest.mark.parametrize("job_id", ["x", "%00", "a%00b", "%0A", "%F0%9F%8D%B5"])
+def test_there_is_no_reminder_of_an_id_that_no_job_has(client: FlaskClient, job_id: str) -> None:
+    answer = client.post(f"/reminders/{job_id}/cancel")
+    assert (answer.status_code, answer.json) == (404, {"error": "There is no such reminder."})
+
+
+def test_an_id_that_postgresql_cannot_even_be_asked_for_is_no_reminders(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCHEDULER_DATABASE_URL", postgresql_url)
+    monkeypatch.setenv("SCHEDULER_SIGNING_KEY", "a signing key of the tests, long enough")
+    monkeypatch.setenv("SCHEDULER_AUTO_UPGRADE", "true")
+    app = create_app()
+    answer = app.test_client().post("/reminders/%00/cancel")
+    app.extensions["scheduler"].store.close()
+    assert (answer.status_code, answer.json) == (404, {"error": "There is no such reminder."})
+
+
 # -- who may ask -----------------------------------------------------------------------------------
 
 
@@ -285,6 +314,8 @@ def test_the_plug_is_pulled_after_the_answer_is_out(client: FlaskClient, kills: 
         ({"REMOTE_ADDR": "192.0.2.7"}, {}),
         ({}, {"X-Forwarded-For": "192.0.2.7"}),
         ({}, {"Forwarded": "for=192.0.2.7"}),
+        ({}, {"X-Real-IP": "192.0.2.7"}),
+        ({}, {"Via": "1.1 proxy"}),
         ({}, {"Host": "rebound.example"}),
         ({}, {"Host": "localhost.rebound.example"}),
     ],
@@ -301,6 +332,26 @@ def test_nobody_from_elsewhere_pulls_the_plug_or_is_shown_it(
     assert kills == []
     assert "Pull the plug" not in client.get("/", environ_overrides=environ, headers=headers).text
     assert "Pull the plug" in client.get("/").text
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "null", "http://localhost.example", "http://["])
+def test_a_page_behind_a_proxy_that_leaves_no_trace_pulls_no_plug(
+    client: FlaskClient, kills: list[tuple[int, int]], origin: str
+) -> None:
+    own = {"Origin": origin, "Sec-Fetch-Site": "same-origin", "Host": "127.0.0.1:5000"}
+    with client.post("/pull-the-plug", headers=own) as answer:
+        assert answer.status_code == 403
+    assert kills == []
+
+
+@pytest.mark.parametrize("address", ["http://localhost", "http://127.0.0.1:5000", "http://[::1]:5000"])
+def test_the_page_of_this_machine_pulls_the_plug(
+    client: FlaskClient, kills: list[tuple[int, int]], address: str
+) -> None:
+    own = {"Origin": address, "Sec-Fetch-Site": "same-origin", "Host": address.removeprefix("http://")}
+    with client.post("/pull-the-plug", headers=own) as answer:
+        assert answer.status_code == 200
+    assert len(kills) == 1
 
 
 def test_the_page_loads_from_its_own_host_alone_and_names_nothing_inline(client: FlaskClient) -> None:
@@ -342,6 +393,16 @@ def test_messages_are_listed_newest_first_and_bounded(app: Flask, client: FlaskC
     few = client.get("/messages?limit=2").json
     assert few is not None
     assert len(few["messages"]) == 2
+
+
+@pytest.mark.parametrize("limit", ["abc", "", "0", "-1", "501", "1.5", "1e2", "\u0663", "9" * 30])
+def test_a_limit_that_is_none_is_refused_in_words(client: FlaskClient, limit: str) -> None:
+    answer = client.get("/messages", query_string={"limit": limit})
+    assert (answer.status_code, answer.json) == (
+        422,
+        {"error": f"The limit must be a whole number from 1 to 500, not {limit!r:.40}."},
+    )
+    assert client.get("/messages?limit=500").status_code == 200
 
 
 def test_a_job_that_runs_again_is_kept_once(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -114,23 +113,31 @@ def _count(store: Store, state: JobState) -> int:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB."""
+    """A file system of 16 MB; where none may be mounted the test is skipped: a right is no server, to be required."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
-        _do_without("only root may mount the small file system that this test fills")
+        pytest.skip("only root may mount the small file system that this test fills")
     place = tmp_path / "disk"
     place.mkdir()
     mount: list[str | Path] = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", place]
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
-        _do_without(f"the small file system that this test fills cannot be mounted: {mounted.stderr.decode().strip()}")
+        reason = mounted.stderr.decode().strip()
+        pytest.skip(f"the small file system that this test fills cannot be mounted: {reason}")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def _do_without(reason: str) -> NoReturn:
-    if os.environ.get("SCHEDULER_TEST_REQUIRE_SERVERS") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+@pytest.mark.parametrize("lacking", ["root", "mount", "the right"])
+def test_who_may_not_mount_skips_the_full_disk_though_servers_are_required(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: str
+) -> None:
+    monkeypatch.setenv("SCHEDULER_TEST_REQUIRE_SERVERS", "1")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000 if lacking == "root" else 0)
+    monkeypatch.setattr(shutil, "which", lambda name: None if lacking == "mount" else f"/bin/{name}")
+    refused = subprocess.CompletedProcess((), 32, b"", b"mount: permission denied.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
+    with pytest.raises(pytest.skip.Exception, match=r"^(only root may mount|.* cannot be mounted: mount: permission)"):
+        request.getfixturevalue("small_disk")
 
 
 @pytest.mark.chaos

@@ -9,7 +9,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,6 +25,8 @@ SAME_HOST_SECONDS = 2.0
 LEASE_SECONDS = 3.0
 HEARTBEAT_SECONDS = 0.5
 SWEEP_SECONDS = HEARTBEAT_SECONDS  # a sweep comes with each beat, and at least each second
+LOOKED_SECONDS = 0.5
+"""How long before it says that it is up a process may have begun to watch the others' counters."""
 OTHER_BOOT = "00000000-0000-4000-8000-000000000000"
 SETTINGS = {"SCHEDULER_LEASE_SECONDS": LEASE_SECONDS, "SCHEDULER_HEARTBEAT_SECONDS": HEARTBEAT_SECONDS}
 
@@ -80,8 +81,7 @@ def test_a_killed_process_job_runs_again_at_once_after_a_restart_on_the_same_hos
 @pytest.mark.chaos
 @pytest.mark.timeout(90)
 def test_another_hosts_job_runs_again_after_the_lease_and_two_sweeps(store_url: str, tmp_path: Path) -> None:
-    began = time.monotonic()
     seconds = _measure(store_url, tmp_path, OTHER_BOOT)
     print(f"\n{store_url.partition(':')[0]}: another host, again {seconds:.3f} s after the new process was up")
     assert seconds < LEASE_SECONDS + 2 * SWEEP_SECONDS
-    assert time.monotonic() - began > LEASE_SECONDS, "Another host cannot know earlier that the process is gone."
+    assert seconds > LEASE_SECONDS - LOOKED_SECONDS, "Another host cannot know earlier that the process is gone."

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from io import BytesIO
 from itertools import chain, repeat
 from types import CodeType, FrameType
 from typing import Any
@@ -155,19 +156,35 @@ if hasattr(os, "register_at_fork"):
 # -- requests --------------------------------------------------------------------------------------
 
 
-def is_first_request_of_server(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a WSGI request came through a server, known or not, rather than from a test client.
+def comes_from_server(environ: Mapping[str, Any]) -> bool:
+    """Tell, in its thread, whether a WSGI request came through a server, known or not, rather than a test client.
 
-    Every server names itself in `SERVER_SOFTWARE` (uWSGI in `uwsgi.version`); werkzeug's test client does not.
+    Servers need not name themselves (PEP 3333 asks for no `SERVER_SOFTWARE`, and uvicorn's adapters set none), so
+    werkzeug's and Flask's test client is recognized instead: by its function on the stack, or, where an environ of its
+    making is handled without it (`app.test_request_context`), by what that holds and lacks.
     """
-    return "SERVER_SOFTWARE" in environ or "uwsgi.version" in environ
+    return not _is_made_up(environ) and not _is_in_test_client(sys._getframe(1))
+
+
+def _is_made_up(environ: Mapping[str, Any]) -> bool:
+    """Whether werkzeug's `EnvironBuilder` made it: its whole body in memory, and nobody at either end of the line."""
+    names_someone = any(name in environ for name in ("REMOTE_ADDR", "SERVER_SOFTWARE", "uwsgi.version"))
+    return isinstance(environ.get("wsgi.input"), BytesIO) and not names_someone
+
+
+def _is_in_test_client(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "run_wsgi_app" and _slashed(frame.f_code).endswith("/werkzeug/test.py"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 # -- watching --------------------------------------------------------------------------------------
 
 
 class Watch:
-    """Call `on_server` once, as soon as this process serves; give up for good when it is a parent.
+    """Call `on_server` as soon as this process serves, until it answers True; give up for good when it is a parent.
 
     One daemon thread that looks every 50 ms for ten seconds and then every second; it never keeps the process alive.
     A fork does not carry it over: the owner makes a new one in a child that may serve (`forked_by_gunicorn`), and
@@ -175,7 +192,7 @@ class Watch:
     goes to `threading.excepthook`.
     """
 
-    def __init__(self, on_server: Callable[[], None]) -> None:
+    def __init__(self, on_server: Callable[[], bool]) -> None:
         self._on_server = on_server
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -199,9 +216,7 @@ class Watch:
     def _decides(self) -> bool:
         """Look once, act on what is seen, and answer whether there is nothing left to wait for."""
         seen = look()
-        if seen is Serving.SERVER:
-            self._on_server()
-        return seen is not Serving.NOTHING
+        return self._on_server() if seen is Serving.SERVER else seen is Serving.PARENT
 
 
 def _pauses() -> Iterator[float]:

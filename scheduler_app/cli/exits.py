@@ -53,20 +53,20 @@ def code_of(error: SchedulerError) -> Exit:
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)
 
 
-def message_of(error: SchedulerError) -> str:
-    """Return what happened, and at its end the next command to try where there is one."""
-    return f"{error}{_next_command(error)}"
+def message_of(error: SchedulerError, command: str | None = None) -> str:
+    """Return what happened in a command, and at its end the next command to try where there is one."""
+    return f"{error}{_next_command(error, command)}"
 
 
-def failure(error: SchedulerError) -> Failed:
+def failure(error: SchedulerError, command: str | None = None) -> Failed:
     """Return the end of a command for an error."""
-    return Failed(message_of(error), code_of(error))
+    return Failed(message_of(error, command), code_of(error))
 
 
-def _next_command(error: SchedulerError) -> str:
+def _next_command(error: SchedulerError, command: str | None) -> str:
     if isinstance(error, JobConflictError):
         return f" See how it ended with 'flask scheduler show {error.job_id}'."
-    if isinstance(error, StoreUnavailableError):
+    if isinstance(error, StoreUnavailableError) and command != "status":
         return " 'flask scheduler status' tells when it answers."
     if isinstance(error, SchemaNewerError):
         return " 'flask scheduler db current' shows the revision."

@@ -34,7 +34,7 @@ class SchedulerCommands(Commands):
         try:
             return super().invoke(ctx)
         except SchedulerError as error:
-            raise failure(error) from error
+            raise failure(error, ctx.invoked_subcommand) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             ctx.exit(Exit.INTERRUPTED)

@@ -28,8 +28,8 @@ from .words import plural
     "--executor", "slots", type=Slots(), multiple=True, metavar="ALIAS=N", shell_complete=completion.executors,
     help="Run N jobs at once on this executor; may be repeated.  [default: SCHEDULER_EXECUTORS]",
 )  # fmt: skip
-@click.option("--once", is_flag=True, help="Run what is due now, then end.")
-@click.option("--until-empty", is_flag=True, help="End as soon as nothing is due and nothing runs.")
+@click.option("--once", is_flag=True, help="Run what is due now, then end, whatever has become due meanwhile.")
+@click.option("--until-empty", is_flag=True, help="End as soon as nothing is due here and nothing runs here.")
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(min=0),
@@ -57,6 +57,7 @@ def run_jobs(
     if once and until_empty:
         raise click.UsageError("--once and --until-empty exclude each other.")
     scheduler.client.store.ensure_ready()
+    scheduler.client.calls.signer()  # refused for want of a key before anything is said to run
     until = "once" if once else "empty" if until_empty else None
     note(_beginning(scheduler, queues, dict(slots), until))
     back = scheduler.run_worker(
@@ -84,5 +85,11 @@ def _beginning(scheduler: AppScheduler, queues: Sequence[str], slots: Mapping[st
     sizes = {alias: slots.get(alias, e.max_workers) for alias, e in scheduler.settings.executors.items()}
     serving = f"queue {', '.join(queues)}" if queues else "every queue"
     places = ", ".join(f"{alias}={size}" for alias, size in sizes.items())
-    end = "ends when nothing is due" if until else "Ctrl-C stops it"
-    return f"Running jobs of {serving} from {scheduler.client.store.url} on {places}; {end}."
+    return f"Running jobs of {serving} from {scheduler.client.store.url} on {places}; {_ENDS[until]}."
+
+
+_ENDS = {
+    None: "Ctrl-C stops it",
+    "empty": "ends when nothing is due",
+    "once": "ends when what is due now has run",
+}

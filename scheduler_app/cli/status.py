@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
 
 from ..client import Client, current_scheduler
 from ..client.client import COUNT_CAP
+from ..client.liveness import state_of
 from ..store import claim, schema
 from ..store.workers import WorkerRow
 from .exits import Exit
@@ -42,8 +43,8 @@ class _Status:
         return None if self.oldest is None else (self.now - self.oldest).total_seconds()
 
     def state_of(self, row: WorkerRow) -> str:
-        """Return a worker's state; one whose heart has not beaten for its lease is silent, and soon swept."""
-        return "silent" if self.now - row.seen_at > timedelta(seconds=self.lease_seconds) else row.state
+        """Return a worker's state; see `state_of`."""
+        return state_of(row, self.now, self.lease_seconds)
 
 
 @scheduler_commands.command("status", short_help="Show the database, the workers and the counts.")
@@ -73,13 +74,12 @@ def show_status(ctx: click.Context, max_lag: float | None, shape: str) -> None:
 
 
 def _look(client: Client, lease_seconds: float) -> _Status:
-    now = client.store.clock.now()
-
-    def look(connection: Any) -> tuple[str | None, datetime | None]:
+    def look(connection: Any) -> tuple[str | None, datetime, datetime | None]:
+        now = client.store.clock.now()
         due = [range_.first for range_ in claim.peek_ranges(connection, now) if range_.first <= now]
-        return schema.revision(connection), min(due, default=None)
+        return schema.revision(connection), now, min(due, default=None)
 
-    revision, oldest = client.store.read(look)
+    revision, now, oldest = client.store.read(look)
     return _Status(client.store.url, revision, now, oldest, client.stats(), client.workers(), lease_seconds)
 
 

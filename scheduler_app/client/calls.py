@@ -7,12 +7,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..errors import UnknownQueueError
+from ..errors import NoAsyncError, UnknownQueueError
 from ..jobs import Priority, new_id
 from ..payload import Signer, encode_call
 from ..store import NewJob
 from ..tasks import Delivery, Task, TaskRegistry
+from ..tasks.refusals import check_kind, stored_name
 from .options import Options
+
+
+def check_callable(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse what can never be a task, or be called so. Raises `NotSchedulableError` and `ArgumentsError`."""
+    task = _declared_task(function)
+    if task is None:
+        check_kind(function)
+        task = Task(stored_name(function), function)
+    task.bind(args, kwargs)
+
+
+def _declared_task(function: Any) -> Task | None:
+    """Return the task of what `@task` made; asked of the type: asking a LocalProxy would resolve it."""
+    task: Task | None = function.scheduler_task if hasattr(type(function), "is_scheduler_task") else None
+    return task
 
 
 @dataclass(frozen=True)
@@ -23,13 +39,15 @@ class Calls:
     signer: Callable[[], Signer]
     queues: Collection[str] | None
     max_payload_bytes: int
+    runs_async: Callable[[], bool] = lambda: True
+    """Whether a coroutine function can be run here."""
 
     def task_of(self, function: Any) -> Task:
-        """Return the task of what was passed as the function. Raises `NotSchedulableError`."""
-        if hasattr(type(function), "is_scheduler_task"):  # asked of the type: asking a LocalProxy would resolve it
-            task: Task = function.scheduler_task
-            return task
-        return self.registry.for_function(function)
+        """Return the task of what was passed as the function. Raises `NotSchedulableError` and `NoAsyncError`."""
+        task = _declared_task(function) or self.registry.for_function(function)
+        if task.is_async and not self.runs_async():
+            raise NoAsyncError(task.name)
+        return task
 
     def payload_of(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return a call's arguments as JSON. Raises `ArgumentsError` and `PayloadError`."""

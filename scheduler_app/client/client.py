@@ -30,12 +30,15 @@ _SEQUENCES: tuple[type, ...] = (tuple, list)
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of what may be asked, and the time zone that naive datetimes are in (None: refused)."""
+    """The bounds of what may be asked, and of what is taken for alive."""
 
     max_delay_seconds: float
     max_batch: int
     max_page: int
+    lease_seconds: float
+    """After how long without a heartbeat a worker counts as silent."""
     zone: tzinfo | None = None
+    """The time zone that naive datetimes are in; None: they are refused."""
 
 
 class Client:
@@ -217,7 +220,7 @@ class Client:
 
     def explain(self, job_id: str) -> Explanation:
         """Say why a job has not run yet: its state, when it is due, and who could run it."""
-        return explain(self.get(job_id), self.workers(), self.store.clock.now())
+        return explain(self.get(job_id), self.workers(), self.store.clock.now(), self._limits.lease_seconds)
 
     # -- lists -------------------------------------------------------------------------------------
 

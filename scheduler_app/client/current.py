@@ -44,7 +44,7 @@ class AppScheduler(Protocol):
     """In debug without configured authentication: the token that was made, else None."""
 
     def health(self) -> Health:
-        """Tell whether the store can be used and, where a loop runs in this process, whether it turns."""
+        """Tell whether the store can be used and, where a loop was wanted in this process, whether it turns."""
         ...
 
     def run_worker(
@@ -57,7 +57,8 @@ class AppScheduler(Protocol):
     ) -> int:
         """Run a loop in this process until a signal ends it; return how many jobs it gave back.
 
-        `until` is None, "empty" (end when nothing is due or running) or "once" (run what is due now).
+        `until` is None, "empty" (end when nothing that this process serves is due, and nothing runs here) or
+        "once" (end when what was due at the start has run, or is held elsewhere).
         """
         ...
 

@@ -9,6 +9,9 @@ from datetime import datetime
 
 from ..jobs import Job, JobState
 from ..store.workers import WorkerRow
+from .liveness import SILENT, state_of
+
+NOBODY = "No worker is alive: start the app, or 'flask scheduler run'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,11 @@ class Explanation:
         return "\n".join([*self.facts, *([self.remedy] if self.remedy else [])])
 
 
-def explain(job: Job, workers: Sequence[WorkerRow], now: datetime) -> Explanation:
-    """Say where the job is, when it is due, and who could run it."""
+def explain(job: Job, workers: Sequence[WorkerRow], now: datetime, lease_seconds: float) -> Explanation:
+    """Say where the job is, when it is due, and who could run it; a worker that is silent for its lease cannot."""
+    live = [row for row in workers if state_of(row, now, lease_seconds) != SILENT]
     if job.state is JobState.SCHEDULED:
-        return _waiting(job, workers, now)
+        return _waiting(job, live, now)
     if job.state is JobState.QUARANTINED:
         return Explanation(
             job,
@@ -39,19 +43,28 @@ def explain(job: Job, workers: Sequence[WorkerRow], now: datetime) -> Explanatio
         return Explanation(job, (f"It has finished: {job.state.value}{ended}{why}.",))
     if job.state is JobState.PAUSED:
         return Explanation(job, ("It is paused.",), "Resume it.")
-    return _held(job, workers)
+    return _held(job, workers, live, now)
 
 
-def _held(job: Job, workers: Sequence[WorkerRow]) -> Explanation:
+def _held(job: Job, workers: Sequence[WorkerRow], live: Sequence[WorkerRow], now: datetime) -> Explanation:
     holder = next((row for row in workers if row.id == job.worker_id), None)
-    where = f"{holder.host}, pid {holder.pid}" if holder else "a worker that is gone; it will be rescued"
-    facts = [f"It is {job.state.value} on {where}."]
+    facts = [f"It is {job.state.value} on {_place(holder, live, now)}."]
     if job.cancel_requested_at is not None:
         facts.append("It was asked to stop.")
-    return Explanation(job, tuple(facts))
+    return Explanation(job, tuple(facts), None if live else NOBODY)
 
 
-def _waiting(job: Job, workers: Sequence[WorkerRow], now: datetime) -> Explanation:
+def _place(holder: WorkerRow | None, live: Sequence[WorkerRow], now: datetime) -> str:
+    """Say where a held job is, and that it will be rescued where its worker is no longer alive."""
+    if holder is None:
+        return "a worker that is gone; it will be rescued"
+    place = f"{holder.host}, pid {holder.pid}"
+    if holder in live:
+        return place
+    return f"{place}, which has been silent for {(now - holder.seen_at).total_seconds():.0f} s; it will be rescued"
+
+
+def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime) -> Explanation:
     ahead = (job.run_at - now).total_seconds()
     when = f"{job.run_at:%Y-%m-%d %H:%M:%S.%f} UTC"
     due = f"It is due at {when}, in {ahead:.1f} s." if ahead > 0 else f"It was due at {when}, {-ahead:.1f} s ago."
@@ -60,10 +73,10 @@ def _waiting(job: Job, workers: Sequence[WorkerRow], now: datetime) -> Explanati
         facts.append(f"{job.attempt} of {job.max_attempts} attempts have ended in an error; the last: {job.error}.")
     if job.crashes:
         facts.append(f"It was in flight when a worker died, {job.crashes} times so far.")
-    serving = [row for row in workers if _serves(row, job.queue)]
+    serving = [row for row in live if _serves(row, job.queue)]
     facts.append(f"Live workers that serve its queue: {len(serving)}.")
-    if not workers:
-        return Explanation(job, tuple(facts), "No worker is alive: start the app, or 'flask scheduler run'.")
+    if not live:
+        return Explanation(job, tuple(facts), NOBODY)
     if not serving:
         remedy = f"No live worker serves queue {job.queue!r}: start one with 'flask scheduler run --queue {job.queue}'."
         return Explanation(job, tuple(facts), remedy)

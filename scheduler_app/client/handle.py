@@ -51,7 +51,7 @@ class JobHandle:
         return self._seen
 
     def refresh(self) -> JobHandle:
-        """Look again; return this handle. Raises `JobNotFoundError` when retention removed the job."""
+        """Look again; return this handle. Raises `JobNotFoundError` when it was removed."""
         self._seen = self._client.get(self.id)
         return self
 

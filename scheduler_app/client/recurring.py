@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.triggers.base import BaseTrigger
 
-from ..errors import IntervalError, ScheduleNameError, SchedulerError, StoreError, TimezoneError
+from ..clock import host_now
+from ..errors import DeclarationsError, IntervalError, ScheduleNameError, SchedulerError, StoreError, TimezoneError
 from ..jobs import Priority, new_id
 from ..payload import Signer
 from ..schedules import Schedule, cron_trigger, definition, encode_trigger, every_trigger, first_fire_time
 from ..store import Connection, Store, schedules
 from ..tasks import Delivery, Task
-from .calls import Calls
+from .calls import Calls, check_callable
 from .options import LONGEST_NAME, NONE, Options
 
 
@@ -86,6 +87,18 @@ class Declaration:
     kwargs: Mapping[str, Any] | None = None
     options: Options = NONE
 
+    def check(self) -> None:
+        """Refuse what can be known to be unusable before there is an app, or a name for the function.
+
+        Raises `TimezoneError`, `CronError`, `IntervalError`, `ScheduleNameError`, `NotSchedulableError`, and
+        `ArgumentsError` where the function cannot be called with the arguments.
+        """
+        self.trigger(zone_of(self.timezone, UTC), host_now())
+        if self.name is not None:
+            _checked(self.name)
+        if self.function is not None:
+            check_callable(self.function, self.args, self.kwargs or {})
+
     def trigger(self, zone: tzinfo, now: datetime) -> BaseTrigger:
         """Return the trigger. An interval fires first when it has passed once. Raises `CronError`, `IntervalError`."""
         if self.cron is not None:
@@ -114,7 +127,7 @@ class Recurring:
         task = self._calls.task_of(declaration.function)
         name = _checked(task.name if declaration.name is None else declaration.name)
         now = self._store.clock.now()
-        trigger = declaration.trigger(_zone(declaration.timezone, self._zone), now)
+        trigger = declaration.trigger(zone_of(declaration.timezone, self._zone), now)
         payload = self._calls.payload_of(task, declaration.args, declaration.kwargs or {})
         options = declaration.options
         queue = self._calls.queue_of(task, options)
@@ -154,8 +167,12 @@ class Recurring:
         return name
 
     def reconcile(self, declarations: Collection[Declaration]) -> None:
-        """Store what the code declares, and mark as orphaned what it no longer does. Removes nothing."""
-        present, errors = set(), []
+        """Store what the code declares, and mark as orphaned what it no longer does. Removes nothing.
+
+        One that cannot be stored keeps no other back. Raises what was wrong with it; of several, `DeclarationsError`.
+        """
+        present: set[str] = set()
+        errors: list[SchedulerError] = []
         for declaration in declarations:
             try:
                 present.add(self.upsert(declaration, declared=True))
@@ -169,7 +186,7 @@ class Recurring:
             facts = {name: name in present for name in standing}
             self._store.write(lambda connection: schedules.mark_declared(connection, facts, now))
         if errors:
-            raise errors[0]
+            raise errors[0] if len(errors) == 1 else DeclarationsError(errors)
 
 
 def _first(*values: int | None) -> int:
@@ -184,12 +201,13 @@ def _checked(name: Any) -> str:
     return name
 
 
-def _zone(given: str | tzinfo | None, default: tzinfo) -> tzinfo:
+def zone_of(given: str | tzinfo | None, default: tzinfo) -> tzinfo:
+    """Return the time zone that was given, by its name or itself; else the default. Raises `TimezoneError`."""
     if given is None:
         return default
     if isinstance(given, tzinfo):
         return given
     try:
         return ZoneInfo(given)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise TimezoneError(given) from error

@@ -9,6 +9,7 @@ from .admin import AuthorizeError, CursorError, RequestError
 from .apps import (
     AlreadyRegisteredError,
     ConfigurationError,
+    KeyFileError,
     NoAppContextError,
     NoSigningKeyError,
     NotRegisteredError,
@@ -37,6 +38,7 @@ from .payload import (
 )
 from .schedules import (
     CronError,
+    DeclarationsError,
     IntervalError,
     MalformedTriggerError,
     RetryPolicyError,
@@ -54,7 +56,14 @@ from .store import (
     StoreUnavailableError,
     UnknownRevisionError,
 )
-from .tasks import ArgumentsError, DuplicateTaskError, NotSchedulableError, TaskOptionError, UnknownTaskError
+from .tasks import (
+    ArgumentsError,
+    DuplicateTaskError,
+    NoAsyncError,
+    NotSchedulableError,
+    TaskOptionError,
+    UnknownTaskError,
+)
 
 __all__ = [
     "AlreadyRegisteredError",
@@ -64,6 +73,7 @@ __all__ = [
     "ConfigurationError",
     "CronError",
     "CursorError",
+    "DeclarationsError",
     "DelayError",
     "DuplicateKeyError",
     "DuplicateTaskError",
@@ -71,11 +81,13 @@ __all__ = [
     "JobCancelledError",
     "JobConflictError",
     "JobNotFoundError",
+    "KeyFileError",
     "MalformedPayloadError",
     "MalformedTriggerError",
     "NaiveDatetimeError",
     "NetworkFileSystemError",
     "NoAppContextError",
+    "NoAsyncError",
     "NoCurrentJobError",
     "NoSigningKeyError",
     "NotRegisteredError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .base import SchedulerError, did_you_mean
+from .store import StoreError
 
 
 class ConfigurationError(SchedulerError):
@@ -54,6 +55,17 @@ class NoSigningKeyError(SchedulerError):
         super().__init__(
             "Stored calls must be signed, and there is no key to sign them with."
             " Set SECRET_KEY or SCHEDULER_SIGNING_KEY, the same on every host."
+        )
+
+
+class KeyFileError(StoreError):
+    """The file beside an embedded database, in which its signing key is kept, cannot be read or made."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The key that signs stored calls cannot be kept in {path}: {reason}. Let this process write in that"
+            " folder, or set SECRET_KEY or SCHEDULER_SIGNING_KEY."
         )
 
 

@@ -12,10 +12,7 @@ class JobNotFoundError(SchedulerError, LookupError):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(
-            f"No job has the id {job_id!r}. It may have been removed by retention;"
-            " 'flask scheduler list' shows what there is."
-        )
+        super().__init__(f"No job has the id {job_id!r}. 'flask scheduler list' shows what there is.")
 
 
 class JobConflictError(SchedulerError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .base import SchedulerError
 
 
@@ -68,3 +70,12 @@ class TimezoneError(SchedulerError, ValueError):
         super().__init__(
             f"There is no time zone {name!r}. Use a name of the IANA database, such as 'Europe/Oslo' or 'UTC'."
         )
+
+
+class DeclarationsError(SchedulerError, ValueError):
+    """Several schedules that the code declares cannot be stored; every problem is listed at once."""
+
+    def __init__(self, errors: Sequence[SchedulerError]) -> None:
+        self.errors = tuple(errors)
+        lines = [f"{len(errors)} of the schedules that the code declares cannot be stored:"]
+        super().__init__("\n".join([*lines, *(f"  - {error}" for error in errors)]))

@@ -15,15 +15,17 @@ class StoreUnavailableError(StoreError):
     """The database did not answer, or refused the write.
 
     Nothing was stored, unless `undecided`: then the reply to a commit was lost, and no later try could tell.
+    `writing` tells whether anything was to be stored at all.
     """
 
-    def __init__(self, url: str, reason: str, *, undecided: bool = False) -> None:
+    def __init__(self, url: str, reason: str, *, undecided: bool = False, writing: bool = True) -> None:
         self.url = url
         self.undecided = undecided
         if undecided:
             ending = "Whether this was stored is not known. Check that it runs, then look before you try again."
         else:
-            ending = "Nothing was stored. Check that it runs and accepts connections, then try again."
+            ending = "Check that it runs and accepts connections, then try again."
+            ending = f"Nothing was stored. {ending}" if writing else ending
         super().__init__(f"The scheduler's database {url} cannot be used now: {reason}. {ending}")
 
 

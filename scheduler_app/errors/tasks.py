@@ -13,6 +13,18 @@ class NotSchedulableError(SchedulerError, TypeError):
         super().__init__(f"{function} cannot be scheduled: {reason}. {instead}")
 
 
+class NoAsyncError(SchedulerError, TypeError):
+    """A coroutine function, where nothing is installed that could run it."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        super().__init__(
+            f"{task!r} cannot be scheduled: it is an 'async def', and asgiref, by which Flask runs such functions, is"
+            " not installed. Install it with the 'async' extra, \"pip install 'scheduler-app[async]'\", or write it as"
+            " a plain 'def'."
+        )
+
+
 class ArgumentsError(SchedulerError, TypeError):
     """The arguments do not bind to the task's signature."""
 

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote
 
-from ..errors import NoSigningKeyError
+from ..errors import KeyFileError, NoSigningKeyError
 from ..payload import Signer, derive_key
 from ..settings import Settings
 
@@ -19,6 +19,7 @@ def make_signer(settings: Settings) -> Signer:
 
     Without a configured key and without `SECRET_KEY`, a SQLite database gets a key file (mode 0600) beside
     it, made once; other databases are refused with `NoSigningKeyError`, because hosts could not share it.
+    Raises `KeyFileError` where that file can be neither read nor made.
     """
     found = settings.signing_secrets
     if found:
@@ -33,12 +34,15 @@ def _database_file(url: str) -> Path:
 
 
 def _key_file_beside(database: Path) -> bytes:
-    """Return the key in the file, which one of several racing processes makes."""
+    """Return the key in the file, which one of several racing processes makes. Raises `KeyFileError`."""
     path = database.with_name(database.name + ".key")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _make_once(path)
-    return path.read_bytes()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make_once(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(str(path), error.strerror or type(error).__name__) from error
 
 
 def _make_once(path: Path) -> None:
@@ -46,13 +50,17 @@ def _make_once(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(file, secrets.token_hex(KEY_BYTES).encode())
-        os.fsync(file)
-    finally:
-        os.close(file)
-    try:
+        _fill(file)
         os.link(draft, path)
     except FileExistsError:
         return
     finally:
         draft.unlink()
+
+
+def _fill(file: int) -> None:
+    try:
+        os.write(file, secrets.token_hex(KEY_BYTES).encode())
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -17,8 +17,9 @@ from ..loop import DurableScheduler, Pace, Worker
 from ..payload import Signer
 from ..settings import DEFAULT_NAME, Settings
 from ..store import Store
-from ..store.sqlite import may_lose_writes
+from ..store.sqlite import SHARED, may_lose_writes
 from ..tasks import ModuleRule, TaskRegistry
+from .asynchronous import runs_async
 from .keys import make_signer
 from .nudge import Nudge
 
@@ -39,6 +40,8 @@ class Parts:
         self.authorize: Authorize | None = None
         self.start: Callable[[], None] = lambda: None
         """Starts the loop in this process, unless it runs."""
+        self.start_failure: Exception | None = None
+        """Why a loop that was wanted in this process could not be started, until one is."""
         self.run_worker: Callable[..., int] = lambda **_: 0
         """Runs a loop in this process until a signal ends it; see `AppScheduler.run_worker`."""
         self.registry = TaskRegistry(ModuleRule(settings.task_modules))
@@ -50,9 +53,11 @@ class Parts:
         )
         self._signer: Signer | None = None
         self._aps: DurableScheduler | None = None
+        self._executors: Mapping[str, DurableExecutor] = {}
+        self._drain_seconds = settings.drain_seconds
         self._lock = Lock()
         queues = None if settings.queues is None else frozenset(settings.queues)
-        calls = Calls(self.registry, self.signer, queues, settings.max_payload_bytes)
+        calls = Calls(self.registry, self.signer, queues, settings.max_payload_bytes, lambda: runs_async(app))
         self.nudge = Nudge(self.store, settings.poll_seconds, lambda: self._aps)
         self.client = Client(self.store, calls, _limits(settings), self.nudge)
         self.recurring = Recurring(self.store, calls, settings.timezone)
@@ -73,12 +78,19 @@ class Parts:
         return None if configured or not self._app.debug else os.environ.get(DEBUG_TOKEN)
 
     def tell_admin(self) -> None:
-        """Say in the log where the admin is, or how to open it."""
+        """Say where the admin is, or how to open it: as a warning, which is seen where no logging is set up."""
         path = f"{self.settings.admin_url_prefix}/api/v1/jobs"
         if self.debug_token is not None:
             _log.warning("scheduler admin is at %s?token=%s while debug is on", path, self.debug_token)
         elif not (self.settings.admin_token or self.settings.admin_tokens or self.authorize):
-            _log.info("scheduler admin is closed; set SCHEDULER_ADMIN_TOKEN to open %s", path)
+            _log.warning("scheduler admin is closed; set SCHEDULER_ADMIN_TOKEN to open %s", path)
+
+    def tell_drain(self, hint: str) -> None:
+        """Say, before the end waits for jobs that run, for how many and how long; as a warning, as above."""
+        count = sum(len(executor.running()) for executor in self._executors.values())
+        if count and self._drain_seconds:
+            jobs = "1 job" if count == 1 else f"{count} jobs"
+            _log.warning("scheduler stops: waiting up to %g s for %s%s", self._drain_seconds, jobs, hint)
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -101,14 +113,14 @@ class Parts:
         """Make the scheduler serve some queues only, with other sizes of its executors. Before its start."""
         signer = self.signer()
         with self._lock:
-            self._aps = self._make_scheduler(signer, queues, executors, drain)
+            self._drain_seconds = self.settings.drain_seconds if drain is None else drain
+            self._aps = self._make_scheduler(signer, queues, executors)
 
     def _make_scheduler(
         self,
         signer: Signer,
         queues: Sequence[str] | None = None,
         sizes: Mapping[str, int] | None = None,
-        drain: float | None = None,
     ) -> DurableScheduler:
         settings = self.settings
         shape = {alias: (sizes or {}).get(alias, e.max_workers) for alias, e in settings.executors.items()}
@@ -124,14 +136,19 @@ class Parts:
             signer,
             self.registry,
             lambda may_start: self._make_runner(signer, may_start),
-            lambda: {alias: _EXECUTORS[e.type](shape[alias]) for alias, e in settings.executors.items()},
+            lambda: self._make_executors(shape),
             self.executor_of,
-            _pace(settings, drain),
+            _pace(settings, self._drain_seconds),
             worker,
             timezone=settings.timezone,
             max_payload_bytes=settings.max_payload_bytes,
             on_ready=lambda: self.recurring.reconcile(self._declarations),
         )
+
+    def _make_executors(self, shape: Mapping[str, int]) -> Mapping[str, DurableExecutor]:
+        kinds = {alias: _EXECUTORS[e.type] for alias, e in self.settings.executors.items()}
+        self._executors = {alias: kind(shape[alias]) for alias, kind in kinds.items()}
+        return self._executors
 
     def _make_runner(self, signer: Signer, may_start: Callable[[], bool]) -> Runner:
         return Runner(
@@ -154,11 +171,13 @@ class Parts:
     # -- health and the end ------------------------------------------------------------------------
 
     def health(self) -> Health:
-        """Tell whether the store can be used and, where a loop runs in this process, whether it turns."""
+        """Tell whether the store can be used and, where a loop was wanted in this process, whether it turns."""
         try:
             self.store.probe()
         except SchedulerError as error:
             return Health(False, str(error))
+        if self.start_failure is not None:
+            return Health(False, f"no loop could be started in this process: {self.start_failure}")
         if self._aps is not None and self._aps.running and not self._aps.is_healthy():
             return Health(False, "the loop of this process has not turned for a while")
         return Health(True)
@@ -166,20 +185,21 @@ class Parts:
     def forget_parent(self) -> None:
         """In a forked child: drop the parent's loop, of which only a lifeless copy is here."""
         self._aps = None
+        self.start_failure = None
         self._lock = Lock()
 
 
 def _limits(settings: Settings) -> Limits:
     zone = settings.timezone if settings.timezone_configured else None
-    return Limits(settings.max_delay_seconds, settings.max_batch, settings.max_page, zone)
+    return Limits(settings.max_delay_seconds, settings.max_batch, settings.max_page, settings.lease_seconds, zone)
 
 
-def _pace(settings: Settings, drain: float | None) -> Pace:
+def _pace(settings: Settings, drain_seconds: float) -> Pace:
     return Pace(
         poll_seconds=settings.poll_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         lease_seconds=settings.lease_seconds,
-        drain_seconds=settings.drain_seconds if drain is None else drain,
+        drain_seconds=drain_seconds,
         not_started_seconds=settings.not_started_seconds,
         unserved_seconds=settings.unserved_seconds,
         max_crashes=settings.max_crashes,
@@ -187,12 +207,12 @@ def _pace(settings: Settings, drain: float | None) -> Pace:
 
 
 def _journal(settings: Settings) -> str:
-    """Return SQLite's journal mode: as set; else WAL, but not in a file that the app itself writes, on versions
-    where connections that write and checkpoint at once can lose writes and no election can bind the app's."""
+    """Return SQLite's journal mode: as set; else WAL, but left as it is in a file that the app itself writes, on
+    versions where connections that write and checkpoint at once can lose writes and no election can bind the app's."""
     if settings.sqlite_journal is not None:
         return settings.sqlite_journal
     shared = settings.database_url_source == "flask-sqlalchemy"
-    return "delete" if shared and may_lose_writes() else "wal"
+    return SHARED if shared and may_lose_writes() else "wal"
 
 
 def package_version() -> str:

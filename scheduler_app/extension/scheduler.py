@@ -7,7 +7,7 @@ import os
 import secrets
 import weakref
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,12 +28,11 @@ from ..client import (
 )
 from ..client.client import Call
 from ..client.times import Delay
-from ..clock import host_now
 from ..errors import AlreadyRegisteredError, NoAppContextError, NotRegisteredError
 from ..loop import DurableScheduler
-from ..schedules import cron_trigger
 from ..settings import read_settings
 from ..tasks import declare
+from .home import home_of
 from .parts import DEBUG_TOKEN, Parts
 from .starting import Starting
 from .worker import run_worker
@@ -63,12 +62,14 @@ class Scheduler:
         """
         if "scheduler" in app.extensions:
             raise AlreadyRegisteredError()
+        name, folder = home_of(app)
         settings, notices = read_settings(
             app.config,
-            app_name=app.import_name if app.import_name != "__main__" else app.name,
-            instance_path=app.instance_path,
+            app_name=name,
+            instance_path=folder,
             debug=app.debug,
             default_url=app.config.get("SQLALCHEMY_DATABASE_URI"),
+            default_folder=app.instance_path,
         )
         parts = Parts(app, settings, self._declarations)
         parts.authorize = self._authorize
@@ -120,9 +121,10 @@ class Scheduler:
         """Declare that the function below runs by a crontab line (weekdays 0 and 7 are Sunday).
 
         Declared schedules are reconciled at each start, by name: never duplicated, and never reset
-        while unchanged. Raises `CronError` for a malformed line.
+        while unchanged. Raises `CronError` and `TimezoneError` where it stands; and for a function that can
+        be no task, or not be called without arguments, `NotSchedulableError` and `ArgumentsError`.
         """
-        cron_trigger(expression, UTC)
+        Declaration(None, cron=expression, timezone=timezone, name=name).check()
 
         def declare_it(function: R) -> R:
             self._declare(function, options, cron=expression, timezone=timezone, name=name)
@@ -143,7 +145,7 @@ class Scheduler:
     ) -> Callable[[R], R]:
         """Declare that the function below runs each time an interval has passed. See `cron`."""
         every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        Declaration(None, every=every).trigger(UTC, host_now())
+        Declaration(None, every=every, name=name).check()
 
         def declare_it(function: R) -> R:
             self._declare(function, options, every=every, name=name)
@@ -187,7 +189,9 @@ class Scheduler:
         return self._parts().recurring.upsert(Declaration(fn, None, every, None, name, args, kwargs, made))
 
     def _declare(self, function: Any, options: dict[str, Any], **when: Any) -> None:
-        self._declarations.append(Declaration(function, options=make_options(**options), **when))
+        declaration = Declaration(function, options=make_options(**options), **when)
+        declaration.check()
+        self._declarations.append(declaration)
 
     # -- the parts ---------------------------------------------------------------------------------
 

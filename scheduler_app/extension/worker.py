@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import FrameType
-from typing import Any
 
 from ..errors import OptionError, did_you_mean
-from ..jobs import JobState
-from ..store import claim, find
+from ..store import waiting
 from .parts import Parts
+
+HINT = "; Ctrl-C again ends at once"
 
 
 def run_worker(
@@ -28,40 +30,46 @@ def run_worker(
             raise OptionError("executor", f"there is no {alias!r}.{did_you_mean(alias, parts.settings.executors)}")
     parts.narrow(queues, executors, drain_seconds)
     ended = threading.Event()
+    is_done = _end_of_work(parts, until)
     _end_on_signals(ended)
     parts.aps.start()
-    _wait(parts, ended, until)
-    return parts.aps.shutdown(wait=True, exiting=True)
+    try:
+        while not ended.wait(0.05) and not is_done():
+            pass
+    finally:  # also where the database cannot be asked any more
+        parts.tell_drain(HINT)
+        returned = parts.aps.shutdown(wait=True, exiting=True)
+    return returned
 
 
 def _end_on_signals(ended: threading.Event) -> None:
     """First SIGTERM or SIGINT: drain. A second one: end at once, as if there were no handler."""
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         ended.set()
-        signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_signal)
         signal.signal(signal.SIGINT, on_signal)
 
 
-def _wait(parts: Parts, ended: threading.Event, until: str | None) -> None:
-    while not ended.wait(0.05):
-        if until is not None and _is_done(parts):
-            return
+def _end_of_work(parts: Parts, until: str | None) -> Callable[[], bool]:
+    """Return what tells whether the work is done: never (None), that of this instant ("once"), all that is due."""
+    if until is None:
+        return lambda: False
+    if until == "empty":
+        return lambda: _is_done(parts, parts.store.clock.now())
+    beginning = parts.store.clock.now()
+    return lambda: _is_done(parts, beginning)
 
 
-def _is_done(parts: Parts) -> bool:
-    """Whether the loop turned, nothing is due, and nothing runs."""
+def _is_done(parts: Parts, due: datetime) -> bool:
+    """Whether the loop turned (so that what was due has fired), and nothing due then is left to this worker."""
     loop = parts.aps
-    if not loop.is_idle():
+    if math.isinf(loop.turned_at):
         return False
-
-    def nothing_due(connection: Any) -> bool:
-        now = parts.store.clock.now()
-        served = [r for r in claim.peek_ranges(connection, now) if loop.serves(r.queue)]
-        running = find.count_of(connection, JobState.RUNNING, 1)
-        return not running and all(r.first > now for r in served)
-
-    return parts.store.read(nothing_due)
+    return not parts.store.read(
+        lambda connection: waiting.is_anything_left(connection, due, loop.worker.id, loop.serves, loop.unserved)
+    )

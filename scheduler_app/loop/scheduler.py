@@ -20,6 +20,7 @@ from ..outcomes import Refusal, Result
 from ..payload import Signer
 from ..schedules import encode_trigger, first_fire_time
 from ..store import Claim, Connection, Store, change, workers
+from ..store.claim import Unserved
 from ..tasks import TaskRegistry
 from .claiming import Claiming
 from .events import Announcer
@@ -295,6 +296,11 @@ class DurableScheduler(BackgroundScheduler):
     def serves(self, queue: str) -> bool:
         """Whether jobs of a queue may run here."""
         return self._ready and self._claiming.serves(queue)
+
+    @property
+    def unserved(self) -> Unserved:
+        """What this process cannot run, and its claims leave to others."""
+        return self._claiming.unserved
 
     def is_idle(self) -> bool:
         """Whether the loop is ready, and holds no job and no end that is not written."""

@@ -58,6 +58,11 @@ def _refuse_sqlite(rest: str) -> None:
     path, _, query = rest.partition("?")
     if path in ("", "/", "/:memory:") or path.startswith("/file::memory:") or "mode=memory" in query:
         raise RefusedInMemory
+    if path.startswith("/file:"):
+        raise Refused(
+            "names a SQLite file by a URI ('file:...'), of which it cannot be known where that file is: the scheduler"
+            " keeps its key and its locks beside it. Write its path, such as 'sqlite:////var/lib/app/jobs.sqlite3'."
+        )
     if not path.startswith("/"):
         raise Refused(
             "lacks a slash: write 'sqlite:///' before a relative path and 'sqlite:////' before an absolute one."
@@ -74,7 +79,7 @@ def _refuse_server(rest: str) -> None:
 def anchored(url: str, folder: str) -> str:
     """Give a SQLite URL with its relative path made absolute under `folder`, and any other URL as it is."""
     head, slashes, path = url.partition(":///")
-    if not head.startswith("sqlite") or not slashes or os.path.isabs(path) or path.startswith("file:"):
+    if not head.startswith("sqlite") or not slashes or os.path.isabs(path):
         return url
     return f"{head}:///{os.path.join(folder.replace('%', '%25').replace('?', '%3F'), path)}"
 

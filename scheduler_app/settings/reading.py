@@ -30,12 +30,19 @@ FLASK_APSCHEDULER_KEYS: Final = frozenset(
 
 
 def read_settings(
-    config: Mapping[str, Any], *, app_name: str, instance_path: str, debug: bool, default_url: str | None = None
+    config: Mapping[str, Any],
+    *,
+    app_name: str,
+    instance_path: str,
+    debug: bool,
+    default_url: str | None = None,
+    default_folder: str | None = None,
 ) -> tuple[Settings, tuple[str, ...]]:
     """Read an app's configuration; give its settings, and notices to log.
 
     A key that is None or empty counts as not set. `default_url` is the URL, with its password, of the database that
-    the app already has. Raises `ConfigurationError` with every problem there is; opens and creates nothing.
+    the app already has; a relative path in it starts at `default_folder`, any other at `instance_path`.
+    Raises `ConfigurationError` with every problem there is; opens and creates nothing.
     """
     reading = _Reading(config)
     values = reading.read_keys()
@@ -44,7 +51,8 @@ def read_settings(
     values.setdefault("database_url", "")
     if not reading.is_set(f"{PREFIX}DATABASE_URL"):
         values |= reading.choose_database(default_url, _default_file(app_name))
-    values["database_url"] = anchored(values["database_url"], instance_path)
+    is_apps_own = values.get("database_url_source") == "flask-sqlalchemy"
+    values["database_url"] = anchored(values["database_url"], (is_apps_own and default_folder) or instance_path)
     settings = Settings(**values, debug=debug)
     reading.compare(settings)
     if reading.problems:

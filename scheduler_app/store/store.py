@@ -95,7 +95,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open one read-only transaction: it takes no lock that a writer waits for."""
-        self.ensure_ready()
+        self.ensure_ready(writing=False)
         with self.engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             yield connection
             connection.commit()  # not rolled back: psycopg forgets its prepared statements at every ROLLBACK
@@ -121,14 +121,16 @@ class Store:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one read-only transaction and return its answer. Errors as for `write`."""
-        return self._try(lambda: self._once(self.reading, work))
+        return self._try(lambda: self._once(self.reading, work), writing=False)
 
     @staticmethod
     def _once(opener: Callable[[], Any], work: Callable[[Connection], T]) -> T:
         with opener() as connection:
             return work(connection)
 
-    def _try(self, once: Callable[[], T], is_committing: Callable[[], bool] = lambda: False) -> T:
+    def _try(
+        self, once: Callable[[], T], is_committing: Callable[[], bool] = lambda: False, *, writing: bool = True
+    ) -> T:
         deadline = time.monotonic() + self.patience
         pause = 0.005
         undecided = False
@@ -141,7 +143,9 @@ class Store:
                 open_end = is_committing() and self.dialect.is_undecided(error)  # the next try will tell
                 undecided = undecided or open_end
                 if (self._is_final(error) and not open_end) or time.monotonic() + pause > deadline:
-                    raise StoreUnavailableError(self.url, reason(error), undecided=undecided) from error
+                    raise StoreUnavailableError(
+                        self.url, reason(error), undecided=undecided, writing=writing
+                    ) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 0.25)
 
@@ -156,22 +160,24 @@ class Store:
 
     # -- schema and time ---------------------------------------------------------------------------
 
-    def ensure_ready(self) -> None:
+    def ensure_ready(self, *, writing: bool = True) -> None:
         """Check once that the tables are there and usable, creating them if that is allowed.
 
-        Raises `SchemaMissingError`, `SchemaOlderError` or `SchemaNewerError`, each naming the remedy,
-        and `StoreUnavailableError` when the database does not answer.
+        `writing` says whether something is to be stored next. Raises `SchemaMissingError`, `SchemaOlderError` or
+        `SchemaNewerError`, each naming the remedy, and `StoreUnavailableError` when the database does not answer.
         """
         if self._ready:
             return
         try:
             # Tried again while busy: a sibling that boots at the same time may be making the tables.
-            self._try(lambda: schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade))
+            self._try(
+                lambda: schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade), writing=writing
+            )
         except StoreError:
             raise
         except (SQLAlchemyError, OSError) as error:
             if isinstance(error, OSError) or self.may_pass(error):
-                raise StoreUnavailableError(self.url, reason(error)) from error
+                raise StoreUnavailableError(self.url, reason(error), writing=writing) from error
             raise
         self._ready = True
 
@@ -181,7 +187,7 @@ class Store:
             with self.reading() as connection:
                 schema.check(schema.revision(connection), self.url)
         except (SQLAlchemyError, OSError) as error:
-            raise StoreUnavailableError(self.url, reason(error)) from error
+            raise StoreUnavailableError(self.url, reason(error), writing=False) from error
 
     def recheck(self) -> None:
         """Look at the schema again at the next use (after a migration or an outage)."""

@@ -70,9 +70,18 @@ class Process:
         """Send a POST with a query and no body."""
         return self._ask("POST", path, **query)
 
+    def status(self, path: str, **query: object) -> int:
+        """Send a GET and return the status of its answer, whatever that is."""
+        return self._send("GET", path, **query).status_code
+
     def _ask(self, method: str, path: str, **query: object) -> httpx.Response:
+        answer = self._send(method, path, **query)
+        assert answer.is_success, f"{method} {path}: {answer.status_code}\n{answer.text}\n{self.said()}"
+        return answer
+
+    def _send(self, method: str, path: str, **query: object) -> httpx.Response:
         # No connection is kept: gunicorn's processes are to take turns, and sync workers close anyway.
-        answer = httpx.request(
+        return httpx.request(
             method,
             f"http://127.0.0.1:{self.port}{path}",
             params={name: str(value) for name, value in query.items()},
@@ -80,8 +89,6 @@ class Process:
             timeout=PATIENCE_SECONDS,
             trust_env=False,
         )
-        assert answer.is_success, f"{method} {path}: {answer.status_code}\n{answer.text}\n{self.said()}"
-        return answer
 
     def wait_until_it_answers(self) -> None:
         """Return once it answers a request; fail if it ends before, or does not in time."""

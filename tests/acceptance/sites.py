@@ -93,6 +93,10 @@ def create_app():
         job = schedule_after(after, function, request.args["label"])
         return {"id": job.id, "pid": os.getpid()}
 
+    @app.get("/plan")
+    def plan():
+        return schedule()
+
     @app.post("/fork")
     def fork():
         child = os.fork()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -128,3 +129,35 @@ def test_a_process_without_a_loop_ends_by_sigterm_as_it_would_without_us(tmp_pat
         site.wait_for("ran", "up")
         process.send(signal.SIGTERM)
         assert process.wait(QUICK_SECONDS) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("server", ["flask scheduler run", "flask run", "waitress-serve"])
+def test_ctrl_c_says_what_it_waits_for_and_a_second_one_ends_at_once_without_a_traceback(
+    server: str, tmp_path: Path, sqlite_url: str
+) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    site.schedule_here(["running"], "hold")
+    with site.run(*command(server)) as process:
+        site.wait_for("began", "running")
+        process.send(signal.SIGINT)
+        told = "waiting up to 25 s for 1 job; Ctrl-C again ends at once"
+        until(lambda: told in process.said(), f"what it waits for\n{process.said()}")
+        process.send(signal.SIGINT)
+        assert process.wait(QUICK_SECONDS) == -signal.SIGINT, process.said()
+        assert process.said().count(told) == 1
+        assert "Traceback" not in process.said()
+
+
+@pytest.mark.parametrize("server", ["flask run --debug", "app.run debug"])
+def test_ctrl_c_under_the_reloader_gives_back_at_once_since_its_parent_will_not_wait(
+    server: str, tmp_path: Path, sqlite_url: str
+) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    site.schedule_here(["running"], "hold")
+    with site.run(*command(server)) as process:
+        child = site.wait_for("began", "running")[0].pid
+        os.kill(child, signal.SIGINT)  # not its parent, whose patience of 0.25 s a busy machine may outlast
+        assert process.wait(QUICK_SECONDS) == 0, process.said()
+        assert "waiting" not in process.said()
+    site.wait_for_jobs({("scheduled", 0, 0): 1})
+    assert site.workers() == 0

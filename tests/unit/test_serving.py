@@ -10,14 +10,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from types import FrameType
 from typing import Any
 
 import pytest
+from asgiref.wsgi import WsgiToAsgiInstance
+from flask import Flask, request
 from werkzeug.serving import make_server
-from werkzeug.test import EnvironBuilder
+from werkzeug.test import Client, EnvironBuilder
 
-from scheduler_app.serving import Serving, Watch, is_copy_of_server, is_first_request_of_server, look
+from scheduler_app.serving import Serving, Watch, comes_from_server, is_copy_of_server, look
 
 SITE = "/venv/lib/python3.11/site-packages/"
 DEADLINE_SECONDS = 10
@@ -162,7 +165,7 @@ def test_a_real_werkzeug_server_is_seen_by_its_watch_and_not_before_it_serves() 
     server = make_server("127.0.0.1", 0, app)
     assert look() is Serving.NOTHING
     seen = threading.Event()
-    watch = Watch(seen.set)
+    watch = Watch(lambda: seen.set() or True)
     watch.start()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -258,13 +261,49 @@ def test_the_process_of_the_tests_is_no_copy_of_a_server() -> None:
 # -- requests --------------------------------------------------------------------------------------
 
 
-def test_a_request_of_the_test_client_comes_from_no_server() -> None:
-    assert not is_first_request_of_server(EnvironBuilder("/").get_environ())
+ADDRESS = {"REMOTE_ADDR": "127.0.0.1"}
 
 
-@pytest.mark.parametrize("key", ["SERVER_SOFTWARE", "uwsgi.version"])
-def test_a_request_whose_server_names_itself_comes_from_a_server(key: str) -> None:
-    assert is_first_request_of_server(EnvironBuilder("/").get_environ() | {key: "any"})
+def asked(send: Callable[[Flask], Any]) -> list[bool]:
+    """Answer what a view finds out about the request that `send` sends it."""
+    app, found = Flask("asked"), []
+    app.add_url_rule("/", view_func=lambda: str(found.append(comes_from_server(request.environ))))
+    send(app)
+    return found
+
+
+def ask_through_asgi(app: Flask) -> None:
+    """Serve one request as uvicorn does with asgiref's adapter, of a client without an address."""
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "http_version": "1.1", "headers": []}
+    adapter = WsgiToAsgiInstance(app)
+    adapter.scope = scope
+    with SpooledTemporaryFile() as body:
+        app(adapter.build_environ(scope, body), lambda *_: lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(lambda app: app.test_client().get("/"), id="flask"),
+        pytest.param(lambda app: app.test_client().get("/", headers={"User-Agent": "Firefox"}), id="flask as firefox"),
+        pytest.param(lambda app: Client(app).get("/", environ_overrides=ADDRESS), id="werkzeug"),
+    ],
+)
+def test_a_request_of_a_test_client_comes_from_no_server(send: Callable[[Flask], Any]) -> None:
+    assert asked(send) == [False]
+
+
+def test_a_request_that_was_made_up_comes_from_no_server() -> None:
+    assert not comes_from_server(EnvironBuilder("/").get_environ())
+
+
+@pytest.mark.parametrize("key", ["SERVER_SOFTWARE", "uwsgi.version", "REMOTE_ADDR"])
+def test_a_request_at_whose_ends_somebody_is_named_comes_from_a_server(key: str) -> None:
+    assert comes_from_server(EnvironBuilder("/").get_environ() | {key: "any"})
+
+
+def test_a_request_of_a_server_that_names_nobody_comes_from_a_server() -> None:
+    assert asked(ask_through_asgi) == [True]
 
 
 # -- watch -----------------------------------------------------------------------------------------
@@ -277,7 +316,7 @@ def watch_thread() -> threading.Thread:
 def test_a_watch_calls_once_and_ends() -> None:
     calls: list[str] = []
     with blocked_in(WAITRESS):
-        watch = Watch(lambda: calls.append(threading.current_thread().name))
+        watch = Watch(lambda: calls.append(threading.current_thread().name) or True)
         watch.start()
         watch.start()
         watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
@@ -286,9 +325,19 @@ def test_a_watch_calls_once_and_ends() -> None:
     assert calls == ["scheduler-watch"]
 
 
+def test_a_watch_calls_again_until_it_is_told_that_this_is_settled() -> None:
+    answers = iter([False, False, True])
+    with blocked_in(WAITRESS):
+        watch = Watch(lambda: next(answers))
+        watch.start()
+        watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
+    assert not watch._thread.is_alive()  # type: ignore[union-attr]
+    assert list(answers) == []
+
+
 def test_a_watch_gives_up_for_good_in_a_parent() -> None:
     calls: list[str] = []
-    watch = Watch(lambda: calls.append("called"))
+    watch = Watch(lambda: calls.append("called") or True)
     with blocked_in(ARBITER):
         watch.start()
         watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
@@ -298,7 +347,7 @@ def test_a_watch_gives_up_for_good_in_a_parent() -> None:
 
 def test_a_watch_waits_through_the_boot_of_a_worker() -> None:
     seen = threading.Event()
-    watch = Watch(seen.set)
+    watch = Watch(lambda: seen.set() or True)
     with blocked_in(ARBITER, SPAWN, BOOT):
         watch.start()
         assert watch_thread().daemon
@@ -310,7 +359,7 @@ def test_a_watch_waits_through_the_boot_of_a_worker() -> None:
 
 def test_a_stopped_watch_ends_at_once_and_calls_nothing() -> None:
     calls: list[str] = []
-    watch = Watch(lambda: calls.append("called"))
+    watch = Watch(lambda: calls.append("called") or True)
     watch.start()
     watch.stop()
     watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]

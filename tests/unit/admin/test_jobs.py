@@ -144,7 +144,7 @@ def test_an_id_that_postgresql_cannot_even_be_asked_for_is_not_found(make_app: M
 
 def test_a_job_that_is_not_there_is_told_by_its_id(web: FlaskClient) -> None:
     assert web.get(f"{JOBS}/x").get_json()["detail"] == (
-        "No job has the id 'x'. It may have been removed by retention; 'flask scheduler list' shows what there is."
+        "No job has the id 'x'. 'flask scheduler list' shows what there is."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from scheduler_app import schedule_now
 from scheduler_app.client import Client
 from scheduler_app.client.options import NONE, Options
 from scheduler_app.jobs import Job
@@ -20,6 +21,12 @@ def sell(*things: Any, **how: Any) -> list[Any]:
 
 def break_down(what: str) -> None:
     raise ValueError(what)
+
+
+def sell_again(times: int) -> None:
+    """Schedule itself, now, so many times."""
+    if times:
+        schedule_now(sell_again, times - 1)
 
 
 def put(

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from scheduler_app.client import Client, make_options
-from scheduler_app.jobs import JobState
+from scheduler_app.client import Client, Declaration, make_options
+from scheduler_app.jobs import Job, JobState
+from scheduler_app.payload import Signer, derive_key
+from scheduler_app.store.types import Instant
 from tests.unit.cli.conftest import MakeApp, Run, commands_of
-from tests.unit.cli.shop import put
+from tests.unit.cli.shop import put, sell, sell_again
+from tests.unit.cli.test_status import register
 
 pytestmark = pytest.mark.usefixtures("_signals_as_before")
 
 
-@pytest.mark.parametrize("until", ["--once", "--until-empty"])
+def change(client: Client, job: Job, values: str) -> None:
+    """Write into a job's row, as another process might have."""
+    statement = sa.text(f"UPDATE scheduler_jobs SET {values} WHERE id = :id").bindparams(id=job.id)
+    client.store.write(lambda connection: connection.execute(statement))
+
+
+ENDS = {"--once": "ends when what is due now has run", "--until-empty": "ends when nothing is due"}
+BOTH = pytest.mark.parametrize("until", ENDS)
+
+
+@BOTH
 def test_what_is_due_is_run_and_the_beginning_and_the_end_are_told(
     client: Client, flask_scheduler: Run, until: str
 ) -> None:
@@ -24,10 +39,62 @@ def test_what_is_due_is_run_and_the_beginning_and_the_end_are_told(
     assert (done.exit_code, done.stdout) == (0, "")
     beginning, end = done.stderr.splitlines()
     url = client.store.url
-    assert beginning == f"Running jobs of every queue from {url} on default=10; ends when nothing is due."
+    assert beginning == f"Running jobs of every queue from {url} on default=10; {ENDS[until]}."
     assert end == "Stopped; nothing had to be given back."
     assert client.get(due.id).state is JobState.SUCCEEDED
     assert client.get(later.id).state is JobState.SCHEDULED
+
+
+def test_once_ends_though_a_job_schedules_itself_again_and_again(client: Client, flask_scheduler: Run) -> None:
+    first = put(client, 1_000_000, after=0, function=sell_again)
+    assert flask_scheduler("run", "--once").exit_code == 0
+    assert client.get(first.id).state is JobState.SUCCEEDED
+    assert client.stats()["scheduled"] == 1
+
+
+def test_until_empty_goes_on_for_as_long_as_a_job_schedules_itself(client: Client, flask_scheduler: Run) -> None:
+    put(client, 30, after=0, function=sell_again)
+    assert flask_scheduler("run", "--until-empty").exit_code == 0
+    assert (client.stats()["succeeded"], client.stats()["scheduled"]) == (31, 0)
+
+
+@BOTH
+def test_what_others_run_or_what_only_others_can_run_is_not_waited_for(
+    make_app: MakeApp, until: str, store_url: str
+) -> None:
+    app = make_app(SCHEDULER_DATABASE_URL=store_url, SCHEDULER_AUTO_UPGRADE=True)
+    client: Client = app.extensions["scheduler"].client
+    unknown, held, due = put(client, after=0), put(client, after=0), put(client, after=0)
+    elsewhere = Signer([derive_key("the key of another deployment")])
+    signature = elsewhere.sign(unknown.id, unknown.task, unknown.queue, unknown.payload)
+    change(client, unknown, f"signature = '{signature}'")
+    change(client, held, "state = 'running', worker_id = 'w1', claim_seq = 1")
+    register(client)
+    done = commands_of(app)("run", until)
+    assert done.exit_code == 0, done.stderr
+    states = [client.get(job.id).state for job in (unknown, held, due)]
+    assert states == [JobState.SCHEDULED, JobState.RUNNING, JobState.SUCCEEDED]
+
+
+@BOTH
+def test_a_schedule_that_is_due_fires_and_its_job_runs(make_app: MakeApp, until: str) -> None:
+    app = make_app()
+    app.extensions["scheduler"].recurring.upsert(Declaration(sell, every={"hours": 1}, name="hourly"))
+    client: Client = app.extensions["scheduler"].client
+    past = client.store.clock.now() - timedelta(seconds=1)
+    moved = sa.text("UPDATE scheduler_schedules SET next_run_time = :past").bindparams(
+        sa.bindparam("past", past, Instant)
+    )
+    client.store.write(lambda connection: connection.execute(moved))
+    assert commands_of(app)("run", until).exit_code == 0
+    assert client.stats()["succeeded"] == 1
+
+
+def test_without_a_key_nothing_is_said_to_run(make_app: MakeApp, postgresql_url: str) -> None:
+    app = make_app(SCHEDULER_DATABASE_URL=postgresql_url, SCHEDULER_AUTO_UPGRADE=True, SECRET_KEY=None)
+    done = commands_of(app)("run", "--once")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: Stored calls must be signed, and there is no key to sign them with.")
 
 
 def test_only_the_named_queues_are_served_on_executors_of_the_named_size(client: Client, flask_scheduler: Run) -> None:

@@ -67,6 +67,8 @@ def test_a_worker_that_has_not_renewed_its_lease_is_silent(client: Client, flask
     register(client, seconds_ago=31)
     assert told(flask_scheduler)["workers"][0]["state"] == "silent"
     assert flask_scheduler("status").stderr.startswith("No worker is alive.")
+    why = flask_scheduler("why", put(client, after=0).id)
+    assert why.stdout.endswith("What to do: No worker is alive: start the app, or 'flask scheduler run'.\n")
 
 
 def test_that_nobody_runs_what_is_due_is_said_with_the_remedy(client: Client, flask_scheduler: Run) -> None:
@@ -100,5 +102,10 @@ def test_a_database_that_does_not_answer_ends_with_69_and_no_password(make_app: 
     assert done.exit_code == 69
     assert done.stdout == ""
     assert done.stderr.startswith("Error: The scheduler's database postgresql://me:***@127.0.0.1:1/jobs cannot be used")
-    assert done.stderr.endswith("then try again. 'flask scheduler status' tells when it answers.\n")
+    assert done.stderr.endswith(". Check that it runs and accepts connections, then try again.\n")
+    assert "Nothing was stored" not in done.stderr
     assert "hush" not in done.output
+    listed, cancelled = commands_of(app)("list").stderr, commands_of(app)("cancel", "an-id").stderr
+    for told in (listed, cancelled):
+        assert told.endswith("then try again. 'flask scheduler status' tells when it answers.\n")
+    assert ("Nothing was stored" in listed, "Nothing was stored" in cancelled) == (False, True)

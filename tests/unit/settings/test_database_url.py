@@ -27,7 +27,6 @@ IN_MEMORY = (
         ("sqlite:////var/lib/jobs.sqlite3", None),
         ("sqlite+pysqlite:////var/lib/jobs.sqlite3?timeout=3", None),
         ("sqlite:///jobs.sqlite3", "sqlite:////srv/app/instance/jobs.sqlite3"),
-        ("sqlite:///file:/var/lib/jobs.sqlite3?uri=true", None),
     ],
 )
 def test_the_url_of_a_database_is_accepted(raw: str, url: str | None) -> None:
@@ -96,6 +95,11 @@ def test_what_is_no_url_is_refused_without_being_shown(raw: Any) -> None:
             "sqlite://x.db",
             "lacks a slash: write 'sqlite:///' before a relative path and 'sqlite:////' before an absolute one.",
         ),
+        (
+            "sqlite:///file:/var/lib/jobs.sqlite3?uri=true",
+            "names a SQLite file by a URI ('file:...'), of which it cannot be known where that file is: the scheduler"
+            " keeps its key and its locks beside it. Write its path, such as 'sqlite:////var/lib/app/jobs.sqlite3'.",
+        ),
         ("postgresql://u:hush@h:hush/d", f"has a port that is not a number. It is written like {URL_EXAMPLES}."),
     ],
 )
@@ -108,6 +112,14 @@ def test_the_database_that_the_app_has_is_taken_when_none_is_set() -> None:
     assert settings.database_url == "postgresql://u:p@h/d"
     assert settings.database_url_source == "flask-sqlalchemy"
     assert read("postgresql://u:p@h/d", SCHEDULER_DATABASE_URL="sqlite:////x.db").database_url == "sqlite:////x.db"
+
+
+def test_a_relative_path_of_the_apps_database_starts_where_the_app_has_it_start() -> None:
+    folders = {"app_name": "a", "instance_path": "/home/a", "default_folder": "/elsewhere", "debug": False}
+    assert read_settings({}, default_url="sqlite:///app.db", **folders)[0].database_url == "sqlite:////elsewhere/app.db"
+    assert read_settings({}, **folders)[0].database_url == "sqlite:////home/a/a-scheduler.sqlite3"
+    own = {"SCHEDULER_DATABASE_URL": "sqlite:///jobs.db"}
+    assert read_settings(own, **folders)[0].database_url == "sqlite:////home/a/jobs.db"
 
 
 def test_an_apps_database_in_memory_is_passed_over_with_a_notice() -> None:

@@ -25,7 +25,7 @@ from .. import signals
 from ..jobs import JobState, Outcome
 from ..store import Claim, Settlement
 from .fire import Fired
-from .turn import Turned
+from .turned import Turned
 
 ALIAS = "default"
 """The alias of the one job store."""

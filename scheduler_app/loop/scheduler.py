@@ -30,7 +30,8 @@ from .heartbeat import Heartbeat
 from .jobstore import DurableJobStore
 from .pace import Pace
 from .rescuer import Rescuer
-from .turn import Turn, Turned
+from .turn import Turn
+from .turned import Turned
 from .unserved import UnservedJobs
 from .wakeups import Listening
 from .worker import Worker

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, event, text
 from scheduler_app.client.recurring import make_schedule
 from scheduler_app.executors import DurableExecutor
 from scheduler_app.jobs import Job, JobState, Outcome, new_id
-from scheduler_app.loop import claiming, flight, heartbeat, rescuer, turn, worker
+from scheduler_app.loop import claiming, flight, heartbeat, rescuer, steps, turn, worker
 from scheduler_app.loop.claiming import Claiming
 from scheduler_app.loop.fire import Firing
 from scheduler_app.loop.flight import Flight
 from scheduler_app.loop.rescuer import Rescuer
-from scheduler_app.loop.turn import Turn, Turned
+from scheduler_app.loop.turn import Turn
+from scheduler_app.loop.turned import Turned
 from scheduler_app.loop.worker import Worker
 from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.payload import Signer, encode_call
@@ -59,7 +60,7 @@ class ManualClock:
         """There is nothing to forget."""
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (claiming, flight, heartbeat, rescuer, turn, worker):
+        for module in (claiming, flight, heartbeat, rescuer, steps, turn, worker):
             for name in ("monotonic", "lasting"):
                 monkeypatch.setattr(module, name, self.monotonic, raising=False)  # not each of them asks
 

@@ -65,7 +65,7 @@ lock: ## Choose the newest allowed versions of everything, and write the lock fi
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	$(LOCK)/bin/python -m pip install --quiet pip-tools
-	$(call compile,requirements.lock,--extra dev --extra postgres --extra async)
+	$(call compile,requirements.lock,--extra dev --extra postgres --extra mysql --extra async)
 	$(call compile,requirements-run.lock,--build-deps-for wheel --constraint requirements.lock)
 	$(call compile,benchmarks/requirements.lock,--build-deps-for wheel --constraint requirements.lock --extra bench)
 	rm -rf $(LOCK)

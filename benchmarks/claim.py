@@ -150,11 +150,13 @@ def _rolled_back(store: Store, do: Callable[[Store, Connection], int]) -> float:
 
 def _claim(store: Store, connection: Connection) -> int:
     now, nobody = store.clock.now(), Unserved()
-    ranges = [one for one in verbs.peek_ranges(connection, now) if one.first <= now]
-    locked = [c for one in ranges for c in verbs.lock_due(connection, one, now, AT_ONCE, nobody, crashed=False)]
+    ranges = [one for one in verbs.peek_ranges(connection, store.dialect, now) if one.first <= now]
+    locked = [
+        c for one in ranges for c in verbs.lock_due(connection, store.dialect, one, now, AT_ONCE, nobody, crashed=False)
+    ]
     verbs.take(connection, store.dialect, locked, "a worker", now)
     return len(locked)
 
 
 def _idle(store: Store, connection: Connection) -> int:
-    return len(verbs.peek_ranges(connection, store.clock.now() - timedelta(days=2)))
+    return len(verbs.peek_ranges(connection, store.dialect, store.clock.now() - timedelta(days=2)))

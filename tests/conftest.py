@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.mariadb import MariadbServer, find_mariadb
 from tests.servers import NoServerError, PostgresqlServer, find_postgresql
 
 THREAD_SECONDS = 5.0
@@ -59,13 +60,32 @@ def postgresql_url(postgresql_server: PostgresqlServer) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """A MariaDB server; without one the test is skipped, or fails if SCHEDULER_TEST_REQUIRE_SERVERS=1."""
+    search = find_mariadb()
+    try:
+        server = search.__enter__()
+    except NoServerError as error:
+        _do_without(f"MariaDB is needed: {error}")
+    yield server
+    search.__exit__(None, None, None)
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariadbServer) -> Iterator[str]:
+    """The URL of a new, empty MariaDB database of this test's own."""
+    with mariadb_server.fresh_database() as url:
+        yield url
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """The URL of a SQLite file of this test's own that does not exist yet."""
     return f"sqlite:///{tmp_path / 'scheduler.sqlite3'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """The URL of a new, empty database: the test runs once for each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")

@@ -113,17 +113,17 @@ def _private_postgresql() -> Iterator[URL]:
     binaries = _binaries()
     folder = Path(tempfile.mkdtemp(prefix="scheduler-postgresql-"))
     try:
-        owner = _give_away(folder)
-        port = _free_port()
+        owner = give_away(folder, "postgres")
+        port = free_port()
         trusting = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
-        _run(owner, folder, binaries / "initdb", "-D", "data", *trusting)
+        run_as(owner, folder, binaries / "initdb", "-D", "data", *trusting)
         # Thrown away after the run: no need to survive a crash of the machine.
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=200"
-        _run(owner, folder, binaries / "pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
+        run_as(owner, folder, binaries / "pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
         try:
             yield _url("postgres", port)
         finally:
-            _run(owner, folder, binaries / "pg_ctl", "-D", "data", "-m", "immediate", "-w", "stop")
+            run_as(owner, folder, binaries / "pg_ctl", "-D", "data", "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -140,17 +140,18 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
-def _give_away(folder: Path) -> pwd.struct_passwd | None:
-    """Give the folder to an unprivileged user when we are root, as PostgreSQL refuses to run as root."""
+def give_away(folder: Path, name: str) -> pwd.struct_passwd | None:
+    """Give the folder to the user of this name, or to nobody, when we are root: servers refuse to run as root."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    owner = names.get("postgres") or names["nobody"]
+    owner = names.get(name) or names["nobody"]
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     return owner
 
 
-def _run(owner: pwd.struct_passwd | None, folder: Path, *command: str | Path) -> None:
+def run_as(owner: pwd.struct_passwd | None, folder: Path, *command: str | Path) -> None:
+    """Run a command to its end as that user, in that folder. Raises `NoServerError` with what it said."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -168,7 +169,8 @@ def _run(owner: pwd.struct_passwd | None, folder: Path, *command: str | Path) ->
         raise NoServerError(f"'{Path(command[0]).name}' failed: {' '.join(done.stdout.split())[-400:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from alembic import op
-from scheduler_app.store.types import Instant, identifier
+from scheduler_app.store.types import Instant, identifier, long_text
 
 revision = "1_0"
 down_revision = None
@@ -16,9 +16,39 @@ branch_labels = None
 depends_on = None
 
 
+def _knows_partial_indexes() -> bool:
+    return op.get_context().dialect.name not in ("mysql", "mariadb")
+
+
 def _partial(name: str, columns: list[str], where: str, *, unique: bool = False) -> None:
     condition = sa.text(where)
     op.create_index(name, "scheduler_jobs", columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def _index_by_state() -> None:
+    """Add what stands for the partial indexes on MySQL and MariaDB, which have none."""
+    for name, columns in {
+        "scheduler_jobs_state_due": ["state", "queue", "priority", "run_at"],
+        "scheduler_jobs_state_crashed": ["state", "queue", "priority", "crashes", "run_at"],
+        "scheduler_jobs_state_held": ["state", "worker_id"],
+        "scheduler_jobs_state_id": ["state", "id"],
+        "scheduler_jobs_schedule_state": ["schedule_uid", "state"],
+    }.items():
+        op.create_index(name, "scheduler_jobs", columns)
+
+
+def _index_some_states() -> None:
+    _partial("scheduler_jobs_due", ["queue", "priority", "run_at"], "state = 'scheduled'")
+    _partial("scheduler_jobs_due_crashed", ["queue", "priority", "run_at"], "state = 'scheduled' AND crashes > 0")
+    _partial("scheduler_jobs_held", ["worker_id"], "state IN ('claimed', 'running')")
+    _partial(
+        "scheduler_jobs_live_fire",
+        ["schedule_uid"],
+        "schedule_uid IS NOT NULL AND state IN ('scheduled', 'paused', 'claimed', 'running')",
+    )
+    _partial(
+        "scheduler_jobs_rare", ["state", "id"], "state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined')"
+    )
 
 
 def _vacuum_often(table: str) -> None:
@@ -39,21 +69,21 @@ def upgrade() -> None:
         sa.Column("worker_id", identifier(64)),
         sa.Column("started_at", Instant),
         sa.Column("finished_at", Instant, nullable=False),
-        sa.Column("error", sa.Text),
-        sa.Column("traceback", sa.Text),
-        sa.Column("superseded", sa.Text),
+        sa.Column("error", long_text()),
+        sa.Column("traceback", long_text()),
+        sa.Column("superseded", long_text()),
         sa.PrimaryKeyConstraint("job_id", "claim_seq"),
     )
     op.create_table(
         "scheduler_audit",
         sa.Column("id", identifier(64), nullable=False),
         sa.Column("at", Instant, nullable=False),
-        sa.Column("actor", sa.Text),
-        sa.Column("source", sa.Text),
+        sa.Column("actor", long_text()),
+        sa.Column("source", long_text()),
         sa.Column("action", identifier(), nullable=False),
-        sa.Column("target", sa.Text),
-        sa.Column("before", sa.Text),
-        sa.Column("after", sa.Text),
+        sa.Column("target", long_text()),
+        sa.Column("before", long_text()),
+        sa.Column("after", long_text()),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("scheduler_audit_at", "scheduler_audit", ["at", "id"])
@@ -61,7 +91,7 @@ def upgrade() -> None:
         "scheduler_jobs",
         sa.Column("id", identifier(64), nullable=False),
         sa.Column("task", identifier(), nullable=False),
-        sa.Column("payload", sa.Text, nullable=False),
+        sa.Column("payload", long_text(), nullable=False),
         sa.Column("signature", identifier(), nullable=False),
         sa.Column("queue", identifier(), nullable=False),
         sa.Column("priority", sa.SmallInteger, nullable=False),
@@ -74,7 +104,7 @@ def upgrade() -> None:
         sa.Column("fire_time", Instant),
         sa.Column("attempt", sa.Integer, server_default="0", nullable=False),
         sa.Column("max_attempts", sa.Integer, server_default="1", nullable=False),
-        sa.Column("retry", sa.Text),
+        sa.Column("retry", long_text()),
         sa.Column("crashes", sa.Integer, server_default="0", nullable=False),
         sa.Column("at_most_once", sa.Boolean, server_default=sa.text("false"), nullable=False),
         sa.Column("claim_seq", sa.BigInteger, server_default="0", nullable=False),
@@ -84,15 +114,15 @@ def upgrade() -> None:
         sa.Column("started_at", Instant),
         sa.Column("finished_at", Instant),
         sa.Column("outcome", identifier(16)),
-        sa.Column("result", sa.Text),
-        sa.Column("error", sa.Text),
-        sa.Column("progress", sa.Text),
-        sa.Column("tags", sa.Text),
-        sa.Column("origin", sa.Text),
+        sa.Column("result", long_text()),
+        sa.Column("error", long_text()),
+        sa.Column("progress", long_text()),
+        sa.Column("tags", long_text()),
+        sa.Column("origin", long_text()),
         sa.Column("parent_id", identifier(64)),
         sa.Column("concurrency_key", identifier()),
-        sa.Column("max_lateness", sa.Float),
-        sa.Column("timeout", sa.Float),
+        sa.Column("max_lateness", sa.Double),
+        sa.Column("timeout", sa.Double),
         sa.Column("version", sa.Integer, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.CheckConstraint("priority BETWEEN 0 AND 3", name="scheduler_jobs_priority"),
@@ -100,28 +130,18 @@ def upgrade() -> None:
         sa.CheckConstraint("max_attempts BETWEEN 1 AND 2147483647", name="scheduler_jobs_max_attempts"),
         sa.CheckConstraint("crashes BETWEEN 0 AND 2147483646", name="scheduler_jobs_crashes"),
     )
-    _partial("scheduler_jobs_due", ["queue", "priority", "run_at"], "state = 'scheduled'")
-    _partial("scheduler_jobs_due_crashed", ["queue", "priority", "run_at"], "state = 'scheduled' AND crashes > 0")
+    _index_some_states() if _knows_partial_indexes() else _index_by_state()
     _partial(
         "scheduler_jobs_fire", ["schedule_uid", "generation", "fire_time"], "schedule_uid IS NOT NULL", unique=True
     )
-    _partial("scheduler_jobs_held", ["worker_id"], "state IN ('claimed', 'running')")
-    _partial(
-        "scheduler_jobs_live_fire",
-        ["schedule_uid"],
-        "schedule_uid IS NOT NULL AND state IN ('scheduled', 'paused', 'claimed', 'running')",
-    )
     op.create_index("scheduler_jobs_live_key", "scheduler_jobs", ["live_key"], unique=True)
-    _partial(
-        "scheduler_jobs_rare", ["state", "id"], "state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined')"
-    )
     op.create_table(
         "scheduler_queues",
         sa.Column("name", identifier(), nullable=False),
         sa.Column("concurrency", sa.Integer),
         sa.Column("paused_at", Instant),
         sa.Column("paused_until", Instant),
-        sa.Column("pause_reason", sa.Text),
+        sa.Column("pause_reason", long_text()),
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("version", sa.Integer, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("name"),
@@ -130,10 +150,10 @@ def upgrade() -> None:
         "scheduler_schedules",
         sa.Column("uid", identifier(64), nullable=False),
         sa.Column("name", identifier(), nullable=False),
-        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("title", long_text(), nullable=False),
         sa.Column("task", identifier(), nullable=False),
-        sa.Column("payload", sa.Text, nullable=False),
-        sa.Column("trigger", sa.Text, nullable=False),
+        sa.Column("payload", long_text(), nullable=False),
+        sa.Column("trigger", long_text(), nullable=False),
         sa.Column("signature", identifier(), nullable=False),
         sa.Column("queue", identifier(), nullable=False),
         sa.Column("priority", sa.SmallInteger, nullable=False),
@@ -144,16 +164,16 @@ def upgrade() -> None:
         sa.Column("max_instances", sa.Integer, server_default="1", nullable=False),
         sa.Column("max_attempts", sa.Integer, server_default="1", nullable=False),
         sa.Column("at_most_once", sa.Boolean, server_default=sa.text("false"), nullable=False),
-        sa.Column("retry", sa.Text),
+        sa.Column("retry", long_text()),
         sa.Column("catch_up", identifier(16)),
         sa.Column("overlap", identifier(16)),
         sa.Column("declared", sa.Boolean, server_default=sa.text("false"), nullable=False),
         sa.Column("orphaned_at", Instant),
         sa.Column("definition", identifier(64)),
-        sa.Column("tags", sa.Text),
+        sa.Column("tags", long_text()),
         sa.Column("last_fire_time", Instant),
         sa.Column("created_at", Instant, nullable=False),
-        sa.Column("error", sa.Text),
+        sa.Column("error", long_text()),
         sa.Column("version", sa.Integer, server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("uid"),
     )
@@ -162,17 +182,17 @@ def upgrade() -> None:
     op.create_table(
         "scheduler_workers",
         sa.Column("id", identifier(64), nullable=False),
-        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("host", long_text(), nullable=False),
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("boot_id", identifier(64)),
         sa.Column("pid_namespace", identifier(64)),
         sa.Column("pid_started", sa.BigInteger),
         sa.Column("beat", sa.BigInteger, server_default="0", nullable=False),
         sa.Column("state", identifier(16), nullable=False),
-        sa.Column("queues", sa.Text),
-        sa.Column("executors", sa.Text),
-        sa.Column("tasks", sa.Text),
-        sa.Column("key_ids", sa.Text),
+        sa.Column("queues", long_text()),
+        sa.Column("executors", long_text()),
+        sa.Column("tasks", long_text()),
+        sa.Column("key_ids", long_text()),
         sa.Column("started_at", Instant, nullable=False),
         sa.Column("seen_at", Instant, nullable=False),
         sa.Column("package_version", identifier(32)),

@@ -76,7 +76,8 @@ def show_status(ctx: click.Context, max_lag: float | None, shape: str) -> None:
 def _look(client: Client, lease_seconds: float) -> _Status:
     def look(connection: Any) -> tuple[str | None, datetime, datetime | None]:
         now = client.store.clock.now()
-        due = [range_.first for range_ in claim.peek_ranges(connection, now) if range_.first <= now]
+        ranges = claim.peek_ranges(connection, client.store.dialect, now)
+        due = [range_.first for range_ in ranges if range_.first <= now]
         return schema.revision(connection), now, min(due, default=None)
 
     revision, now, oldest = client.store.read(look)

@@ -93,11 +93,14 @@ class Claiming:
         self, connection: Connection, due: Range, room: list[int], now: datetime, crashed_free: bool
     ) -> tuple[list[Claim], list[Claim]]:
         """Lock a range's due jobs; return those that `room` (slots, ahead) lets in, and those that are too late."""
+        dialect = self._store.dialect
         locked: list[Claim] = []
         if crashed_free and due.crashed is not None and due.crashed <= now and room[0] > 0:
-            locked += claim.lock_due(connection, due, now, 1, self.unserved, crashed=True)
+            locked += claim.lock_due(connection, dialect, due, now, 1, self.unserved, crashed=True)
         if room[0] + room[1] > len(locked):
-            locked += claim.lock_due(connection, due, now, sum(room) - len(locked), self.unserved, crashed=False)
+            locked += claim.lock_due(
+                connection, dialect, due, now, sum(room) - len(locked), self.unserved, crashed=False
+            )
         late = [c for c in locked if _is_too_late(c, now)]
         chosen = [c for c in locked if not _is_too_late(c, now) and _enters(c, room)]
         return chosen, late

@@ -13,7 +13,7 @@ from typing import Any, Final
 from scheduler_app.errors import did_you_mean
 from scheduler_app.settings.readers import Refused
 
-_DRIVERS: Final = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_DRIVERS: Final = {"sqlite": "pysqlite", "postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 _EXAMPLES: Final = "'postgresql://user:password@host/database' or 'sqlite:////var/lib/app/jobs.sqlite3'"
 
 
@@ -28,7 +28,7 @@ class RefusedInMemory(Refused):
 
 
 def database_url(raw: Any) -> str:
-    """Read the URL of a SQLite file or a PostgreSQL database, as a text or as SQLAlchemy's URL object."""
+    """Read the URL of a SQLite file or of a server's database, as a text or as SQLAlchemy's URL object."""
     render = getattr(raw, "render_as_string", None)
     url = str(render(hide_password=False) if render else raw).strip()
     if url == ":memory:":
@@ -44,11 +44,12 @@ def database_url(raw: Any) -> str:
 
 
 def _refuse_dialect(dialect: str, driver: str | None) -> None:
-    if dialect in ("mysql", "mariadb"):
-        raise Refused(f"names a {dialect!r} database, which is not supported yet. Use PostgreSQL or a SQLite file.")
     if dialect not in _DRIVERS:
         hint = did_you_mean(dialect, _DRIVERS)
-        raise Refused(f"names a {dialect!r} database, which is not supported. Use PostgreSQL or a SQLite file.{hint}")
+        raise Refused(
+            f"names a {dialect!r} database, which is not supported."
+            f" Use PostgreSQL, MySQL, MariaDB or a SQLite file.{hint}"
+        )
     known = _DRIVERS[dialect]
     if driver not in (None, known):
         raise Refused(f"names the driver {driver!r}, which is not supported. Begin it with '{dialect}+{known}://'.")

@@ -148,9 +148,6 @@ def insert_jobs(connection: Connection, dialect: Dialect, new: Sequence[NewJob])
     connection.exec_driver_sql(insert.sql, parameters if len(parameters) > 1 else parameters[0])
 
 
-_COUNTING = {"preserve_rowcount": True}
-"""Without it some drivers answer -1 for the rows of an INSERT."""
-
 _by_live_key = select(jobs.c.id).where(jobs.c.live_key == bindparam("live_key")).with_for_update()
 _by_id = select(jobs.c.id).where(jobs.c.id == bindparam("id"))
 
@@ -164,7 +161,7 @@ def insert_keyed(
     of the new call, signed for the standing job's id, when that job takes its arguments.
     """
     while True:
-        if connection.execute(_insert(dialect), job.row(), execution_options=_COUNTING).rowcount == 1:
+        if dialect.insert_if_absent(connection, jobs, job.row()):
             return job.id, True
         if connection.execute(_by_id, {"id": job.id}).scalar() is not None:
             return job.id, True  # stored by an earlier try whose reply was lost; it may have started since

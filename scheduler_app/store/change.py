@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     bindparam,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -97,19 +96,21 @@ def quarantine_unreadable(connection: Connection, dialect: Dialect, now: datetim
     The reason keeps what stood there, and `run_at` becomes `now`, so that the row can be shown and mended. Reads all
     scheduled jobs: for when a peek has failed.
     """
-    statement = (
-        update(jobs)
+    unreadable = (
+        select(jobs.c.id, dialect.shown(jobs.c.run_at).label("stood"))
         .where(literal_column("state = 'scheduled'"), dialect.unreadable(jobs.c.run_at))
-        .values(
-            state=JobState.QUARANTINED.value,
-            live_key=None,
-            error=literal("its run_at cannot be read: ") + dialect.shown(jobs.c.run_at),
-            run_at=now,
-            version=jobs.c.version + 1,
-        )
-        .returning(jobs.c.id, jobs.c.error)
+        .with_for_update()
     )
-    return [(row.id, row.error) for row in connection.execute(statement)]
+    aside = [(row.id, f"its run_at cannot be read: {row.stood}") for row in connection.execute(unreadable)]
+    for job_id, why in aside:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id)
+            .values(
+                state=JobState.QUARANTINED.value, live_key=None, error=why, run_at=now, version=bumped(jobs.c.version)
+            )
+        )
+    return aside
 
 
 UNSERVED = "no live worker knows its task: "

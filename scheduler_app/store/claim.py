@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DataError
+from sqlalchemy.sql.selectable import TextualSelect
 
 from ..jobs import JobState, Outcome
 from .dialect import Dialect
@@ -81,15 +82,14 @@ class Claim:
     """Whether its cancellation was requested while it ran."""
 
 
-_PEEK = text(
-    """
+_PEEK = """
     WITH RECURSIVE names(queue) AS (
       SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled')
       UNION ALL
       SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled' AND queue > names.queue)
       FROM names WHERE names.queue IS NOT NULL
     ), levels(priority) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
-    ranges AS MATERIALIZED (
+    ranges AS {materialized} (
       SELECT names.queue, levels.priority,
         (SELECT min(run_at) FROM scheduler_jobs
          WHERE state = 'scheduled' AND queue = names.queue AND priority = levels.priority) AS first,
@@ -104,23 +104,27 @@ _PEEK = text(
     SELECT ranges.queue, ranges.priority, ranges.first, ranges.following, ranges.crashed,
       (SELECT min(next_run_time) FROM scheduler_schedules) AS next_fire
     FROM (SELECT 1 AS one) AS always LEFT JOIN ranges ON ranges.first IS NOT NULL
-    """
-).bindparams(bindparam("now", type_=Instant))
-_PEEK_COLUMNS = _PEEK.columns(
-    jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant, next_fire=Instant
-)
-"""A few steps of an index per queue and priority, however many jobs stand in each."""
+"""
 
 
-def peek(connection: Connection, now: datetime) -> tuple[list[Range], datetime | None]:
+@cache
+def _peek(dialect: Dialect) -> TextualSelect:
+    """Return a peek's statement: a few steps of an index per queue and priority, however many jobs stand in each."""
+    statement = text(_PEEK.format(materialized=dialect.materialized)).bindparams(bindparam("now", type_=Instant))
+    return statement.columns(
+        jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant, next_fire=Instant
+    )
+
+
+def peek(connection: Connection, dialect: Dialect, now: datetime) -> tuple[list[Range], datetime | None]:
     """Return the ranges that have scheduled jobs, and when the next schedule fires. Locks nothing, and reads no row."""
-    rows = connection.execute(_PEEK_COLUMNS, {"now": now}).all()
+    rows = connection.execute(_peek(dialect), {"now": now}).all()
     return [Range(*row[:5]) for row in rows if row.queue is not None], rows[0].next_fire
 
 
-def peek_ranges(connection: Connection, now: datetime) -> list[Range]:
+def peek_ranges(connection: Connection, dialect: Dialect, now: datetime) -> list[Range]:
     """Return the ranges that have scheduled jobs."""
-    return peek(connection, now)[0]
+    return peek(connection, dialect, now)[0]
 
 
 _COLUMNS = (
@@ -156,7 +160,6 @@ def _due(columns: Iterable[Any], crashed: str) -> Select[Any]:
         )
         .order_by(jobs.c.run_at)
         .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
     )
 
 
@@ -171,7 +174,14 @@ _CRASHED_SERVED = _CRASHED.where(_served)
 
 
 def lock_due(
-    connection: Connection, due: Range, now: datetime, limit: int, unserved: Unserved, *, crashed: bool
+    connection: Connection,
+    dialect: Dialect,
+    due: Range,
+    now: datetime,
+    limit: int,
+    unserved: Unserved,
+    *,
+    crashed: bool,
 ) -> list[Claim]:
     """Lock up to `limit` due jobs of a range that no other process has locked, and return them.
 
@@ -183,7 +193,7 @@ def lock_due(
     if unserved.tasks or unserved.keys:
         statement = _CRASHED_SERVED if crashed else _FRESH_SERVED
         parameters |= {"tasks": sorted(unserved.tasks), "keys": sorted(unserved.keys)}
-    return [Claim(*row) for row in connection.execute(statement, parameters)]
+    return [Claim(*row) for row in dialect.lock_due(connection, statement, parameters, limit)]
 
 
 @cache

@@ -6,11 +6,12 @@ The verbs of the store are written once. Where databases differ, the verb asks t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, FromClause, Table
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, FromClause, Select, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
@@ -28,6 +29,10 @@ class Watcher(ABC):
         """Give the connection back."""
 
 
+_COUNTING = {"preserve_rowcount": True}
+"""Without it some drivers answer -1 for the rows of an INSERT."""
+
+
 class Dialect(ABC):
     """The differences of one database. Stateless but for what its connections need."""
 
@@ -36,10 +41,14 @@ class Dialect(ABC):
         self.journal = journal
 
     name: str
+    sql_name: str
+    """SQLAlchemy's name of it, by which migrations are written as text."""
     local_time: bool
     """Whether the database's time is this host's own."""
     one_writer: bool
     """Whether one transaction at a time may write, so that this process's threads had better queue for it in order."""
+    materialized = "MATERIALIZED"
+    """The word that has a common table expression computed once; "" where there is none."""
     notifies: bool
     """Whether other processes must be told of a write, because they cannot see it by themselves."""
     note: str = ""
@@ -73,6 +82,17 @@ class Dialect(ABC):
     @abstractmethod
     def insert(self, table: Table) -> Insert:
         """Return an INSERT that leaves a row standing in its way alone (ON CONFLICT DO NOTHING)."""
+
+    def insert_if_absent(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless one stands in its way; whether it was inserted."""
+        inserted = connection.execute(self.insert(table), dict(row), execution_options=_COUNTING)
+        return inserted.rowcount == 1
+
+    def lock_due(
+        self, connection: Connection, due: Select[Any], parameters: Mapping[str, Any], limit: int
+    ) -> Sequence[Any]:
+        """Lock up to `limit` rows of a SELECT of due jobs that no other process has locked, and return them."""
+        return connection.execute(due.with_for_update(skip_locked=True), dict(parameters)).all()
 
     @abstractmethod
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -110,8 +130,8 @@ class Dialect(ABC):
         """Do what a transaction needs that is going to claim."""
 
     @abstractmethod
-    def lock_for_upgrade(self, connection: Connection) -> None:
-        """Let one process at a time past, until the transaction ends."""
+    def upgrading(self, connection: Connection) -> AbstractContextManager[None]:
+        """Let one process at a time into the block, in which the tables are changed."""
 
     @abstractmethod
     def watch(self, engine: Engine) -> Watcher:

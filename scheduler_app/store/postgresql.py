@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +61,7 @@ class PostgreSQL(Dialect):
     """PostgreSQL 12 or later, through psycopg 3."""
 
     name = "postgresql"
+    sql_name = "postgresql"
     local_time = False
     notifies = True
     one_writer = False
@@ -156,8 +158,10 @@ class PostgreSQL(Dialect):
         """
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
 
-    def lock_for_upgrade(self, connection: Connection) -> None:
+    @contextmanager
+    def upgrading(self, connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        yield  # held until the transaction ends
 
     def watch(self, engine: Engine) -> Watcher:
         return _Listener(engine)

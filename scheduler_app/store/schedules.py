@@ -13,7 +13,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     literal_column,
     null,
     select,
@@ -101,16 +100,13 @@ def pause_with_error(connection: Connection, uid: str, reason: str) -> bool:
 
 def pause_unreadable(connection: Connection, dialect: Dialect) -> int:
     """Pause every schedule whose next run time cannot be read, with what stood there as the reason."""
-    statement = (
-        update(schedules)
+    unreadable = (
+        select(schedules.c.uid, dialect.shown(schedules.c.next_run_time).label("stood"))
         .where(schedules.c.next_run_time.is_not(None), dialect.unreadable(schedules.c.next_run_time))
-        .values(
-            next_run_time=null(),
-            error=literal("its next_run_time cannot be read: ") + dialect.shown(schedules.c.next_run_time),
-            version=schedules.c.version + 1,
-        )
+        .with_for_update()
     )
-    return connection.execute(statement).rowcount
+    found = connection.execute(unreadable).all()
+    return sum(pause_with_error(connection, row.uid, f"its next_run_time cannot be read: {row.stood}") for row in found)
 
 
 def due_uids(connection: Connection, now: datetime, limit: int) -> list[str]:

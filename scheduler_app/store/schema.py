@@ -8,6 +8,7 @@ N and N-1 run side by side through every deploy.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from ..errors import SchemaMissingError, SchemaNewerError, SchemaOlderError
 from ..jobs import LIVE
 from .dialect import Dialect
 from .sqlite import READ_ONLY
-from .tables import VERSION_TABLE, jobs, metadata, schedules, workers
+from .tables import VERSION_TABLE, is_for, jobs, metadata, schedules, workers
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -85,8 +86,7 @@ def upgrade_to(engine: Engine, dialect: Dialect, target: str) -> None:
     """Migrate up to `target` in one transaction. Several processes may try at once; one does it."""
     from alembic import command
 
-    with _one_by_one(), engine.begin() as connection:
-        dialect.lock_for_upgrade(connection)
+    with _one_by_one(), engine.begin() as connection, dialect.upgrading(connection):
         command.upgrade(alembic_config(connection), target)
 
 
@@ -94,8 +94,7 @@ def downgrade_to(engine: Engine, dialect: Dialect, target: str) -> None:
     """Migrate down to `target` in one transaction; "base" removes the tables and what they hold."""
     from alembic import command
 
-    with _one_by_one(), engine.begin() as connection:
-        dialect.lock_for_upgrade(connection)
+    with _one_by_one(), engine.begin() as connection, dialect.upgrading(connection):
         command.downgrade(alembic_config(connection), target)
 
 
@@ -145,8 +144,7 @@ def stamp_as(engine: Engine, dialect: Dialect, target: str) -> None:
     """Write down that the tables are at `target`, and change nothing else."""
     from alembic import command
 
-    with engine.begin() as connection:
-        dialect.lock_for_upgrade(connection)
+    with engine.begin() as connection, dialect.upgrading(connection):
         command.stamp(alembic_config(connection), target)
 
 
@@ -159,7 +157,7 @@ def sql_of(verb: str, dialect: Dialect, target: str) -> str:
 
     text_of = StringIO()
     config = alembic_config(output_buffer=text_of)
-    config.attributes["dialect_name"] = dialect.name
+    config.attributes["dialect_name"] = dialect.sql_name
     getattr(command, verb)(config, target, sql=True)
     return text_of.getvalue()
 
@@ -170,13 +168,19 @@ def differences(engine: Engine) -> list[str]:
     from alembic.migration import MigrationContext
 
     with _look_into(engine) as connection:
-        options = {"include_name": _is_ours, "compare_type": True}
+        options = {"include_name": _is_ours, "include_object": expected_of(connection), "compare_type": True}
         found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     return [_sentence(change) for entry in found for change in (entry if isinstance(entry, list) else [entry])]
 
 
 def _is_ours(name: str | None, type_: str, _parents: object) -> bool:
     return type_ != "table" or name in metadata.tables
+
+
+def expected_of(connection: Connection) -> Callable[..., bool]:
+    """Return what tells Alembic to expect only the indexes that this kind of database has."""
+    name = connection.dialect.name
+    return lambda it, _name, type_, reflected, _other: type_ != "index" or reflected or is_for(it, name)
 
 
 def _sentence(change: tuple[Any, ...]) -> str:

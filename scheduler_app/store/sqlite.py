@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ class SQLite(Dialect):
     """A SQLite 3.35 or later file on a local disk."""
 
     name = "sqlite"
+    sql_name = "sqlite"
     local_time = True
     notifies = False
     one_writer = True
@@ -181,8 +183,9 @@ class SQLite(Dialect):
     def before_claim(self, connection: Connection) -> None:
         """Nothing: the claim's index is the only way that SQLite sees."""
 
-    def lock_for_upgrade(self, connection: Connection) -> None:
+    def upgrading(self, connection: Connection) -> AbstractContextManager[None]:
         """Nothing to add: a write transaction has the file's one write lock from its BEGIN IMMEDIATE."""
+        return nullcontext()
 
     def watch(self, engine: Engine) -> Watcher:
         return _DataVersion(engine)

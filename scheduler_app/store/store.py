@@ -19,12 +19,18 @@ from ..clock import Clock
 from ..errors import StoreError, StoreUnavailableError
 from . import schema
 from .dialect import Dialect
+from .mysql import MariaDB, MySQL
 from .postgresql import PostgreSQL
 from .sqlite import READ_ONLY, SQLite
 
 T = TypeVar("T")
 
-_DIALECTS: dict[str, type[Dialect]] = {"sqlite": SQLite, "postgresql": PostgreSQL}
+_DIALECTS: dict[str, type[Dialect]] = {
+    "sqlite": SQLite,
+    "postgresql": PostgreSQL,
+    "mysql": MySQL,
+    "mariadb": MariaDB,
+}
 _STORES: weakref.WeakSet[Store] = weakref.WeakSet()
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Float,
+    Double,
     Index,
     Integer,
     MetaData,
     SmallInteger,
     Table,
-    Text,
     text,
 )
 
-from .types import Instant, identifier
+from .types import MYSQL, Instant, identifier, long_text
 
 VERSION_TABLE = "scheduler_alembic_version"
 """Alembic's own table, named apart so that these tables can live beside an app's own migrations."""
@@ -29,7 +30,7 @@ jobs = Table(
     metadata,
     Column("id", identifier(64), primary_key=True),
     Column("task", identifier(), nullable=False),
-    Column("payload", Text, nullable=False),
+    Column("payload", long_text(), nullable=False),
     Column("signature", identifier(), nullable=False),
     Column("queue", identifier(), nullable=False),
     Column("priority", SmallInteger, nullable=False),
@@ -42,7 +43,7 @@ jobs = Table(
     Column("fire_time", Instant),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False, server_default="1"),
-    Column("retry", Text),
+    Column("retry", long_text()),
     Column("crashes", Integer, nullable=False, server_default="0"),
     Column("at_most_once", Boolean, nullable=False, server_default=text("false")),
     Column("claim_seq", BigInteger, nullable=False, server_default="0"),
@@ -52,15 +53,15 @@ jobs = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("outcome", identifier(16)),
-    Column("result", Text),
-    Column("error", Text),
-    Column("progress", Text),
-    Column("tags", Text),
-    Column("origin", Text),
+    Column("result", long_text()),
+    Column("error", long_text()),
+    Column("progress", long_text()),
+    Column("tags", long_text()),
+    Column("origin", long_text()),
     Column("parent_id", identifier(64)),
     Column("concurrency_key", identifier()),
-    Column("max_lateness", Float),
-    Column("timeout", Float),
+    Column("max_lateness", Double),
+    Column("timeout", Double),
     Column("version", Integer, nullable=False, server_default="0"),
     # What no claim would find, or no end could be written of, cannot be stored, by whatever hand.
     CheckConstraint("priority BETWEEN 0 AND 3", name="scheduler_jobs_priority"),
@@ -77,8 +78,27 @@ _rare = text("state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined'
 _emitted = text("schedule_uid IS NOT NULL")
 
 
+WHOLE = "whole"
+"""In an index's `info`: whether it is for databases without partial indexes (MySQL, MariaDB), or for the others."""
+
+
+_is_wanted: Any = lambda _ddl, index, *_, dialect, **__: is_for(index, dialect.name)  # noqa: E731 - SQLAlchemy's shape
+
+
 def _partial(name: str, *columns: Column[object], where: object, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+    """An index of the rows of some states."""
+    index = Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where, info={WHOLE: False})
+    return index.ddl_if(callable_=_is_wanted)
+
+
+def _whole(name: str, *columns: Column[object]) -> Index:
+    """What stands for it where no index can be partial: led by the state, and so read as narrowly."""
+    return Index(name, *columns, info={WHOLE: True}).ddl_if(callable_=_is_wanted)
+
+
+def is_for(index: Index, dialect: str) -> bool:
+    """Whether an index is one of those that a database of this name has."""
+    return WHOLE not in index.info or index.info[WHOLE] is (dialect in MYSQL)
 
 
 _partial("scheduler_jobs_due", jobs.c.queue, jobs.c.priority, jobs.c.run_at, where=_scheduled)
@@ -86,7 +106,15 @@ _partial("scheduler_jobs_due_crashed", jobs.c.queue, jobs.c.priority, jobs.c.run
 _partial("scheduler_jobs_held", jobs.c.worker_id, where=_held)
 _partial("scheduler_jobs_rare", jobs.c.state, jobs.c.id, where=_rare)
 _partial("scheduler_jobs_live_fire", jobs.c.schedule_uid, where=_live_fire)
-_partial("scheduler_jobs_fire", jobs.c.schedule_uid, jobs.c.generation, jobs.c.fire_time, where=_emitted, unique=True)
+Index(
+    "scheduler_jobs_fire", jobs.c.schedule_uid, jobs.c.generation, jobs.c.fire_time,
+    unique=True, sqlite_where=_emitted, postgresql_where=_emitted,
+)  # fmt: skip
+_whole("scheduler_jobs_state_due", jobs.c.state, jobs.c.queue, jobs.c.priority, jobs.c.run_at)
+_whole("scheduler_jobs_state_crashed", jobs.c.state, jobs.c.queue, jobs.c.priority, jobs.c.crashes, jobs.c.run_at)
+_whole("scheduler_jobs_state_held", jobs.c.state, jobs.c.worker_id)
+_whole("scheduler_jobs_state_id", jobs.c.state, jobs.c.id)
+_whole("scheduler_jobs_schedule_state", jobs.c.schedule_uid, jobs.c.state)
 Index("scheduler_jobs_live_key", jobs.c.live_key, unique=True)
 
 attempts = Table(
@@ -99,9 +127,9 @@ attempts = Table(
     Column("worker_id", identifier(64)),
     Column("started_at", Instant),
     Column("finished_at", Instant, nullable=False),
-    Column("error", Text),
-    Column("traceback", Text),
-    Column("superseded", Text),
+    Column("error", long_text()),
+    Column("traceback", long_text()),
+    Column("superseded", long_text()),
 )
 
 schedules = Table(
@@ -109,10 +137,10 @@ schedules = Table(
     metadata,
     Column("uid", identifier(64), primary_key=True),
     Column("name", identifier(), nullable=False),
-    Column("title", Text, nullable=False),
+    Column("title", long_text(), nullable=False),
     Column("task", identifier(), nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
+    Column("payload", long_text(), nullable=False),
+    Column("trigger", long_text(), nullable=False),
     Column("signature", identifier(), nullable=False),
     Column("queue", identifier(), nullable=False),
     Column("priority", SmallInteger, nullable=False),
@@ -123,16 +151,16 @@ schedules = Table(
     Column("max_instances", Integer, nullable=False, server_default="1"),
     Column("max_attempts", Integer, nullable=False, server_default="1"),
     Column("at_most_once", Boolean, nullable=False, server_default=text("false")),
-    Column("retry", Text),
+    Column("retry", long_text()),
     Column("catch_up", identifier(16)),
     Column("overlap", identifier(16)),
     Column("declared", Boolean, nullable=False, server_default=text("false")),
     Column("orphaned_at", Instant),
     Column("definition", identifier(64)),
-    Column("tags", Text),
+    Column("tags", long_text()),
     Column("last_fire_time", Instant),
     Column("created_at", Instant, nullable=False),
-    Column("error", Text),
+    Column("error", long_text()),
     Column("version", Integer, nullable=False, server_default="0"),
 )
 Index("scheduler_schedules_name", schedules.c.name, unique=True)
@@ -145,7 +173,7 @@ queues = Table(
     Column("concurrency", Integer),
     Column("paused_at", Instant),
     Column("paused_until", Instant),
-    Column("pause_reason", Text),
+    Column("pause_reason", long_text()),
     Column("created_at", Instant, nullable=False),
     Column("version", Integer, nullable=False, server_default="0"),
 )
@@ -154,17 +182,17 @@ workers = Table(
     "scheduler_workers",
     metadata,
     Column("id", identifier(64), primary_key=True),
-    Column("host", Text, nullable=False),
+    Column("host", long_text(), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("boot_id", identifier(64)),
     Column("pid_namespace", identifier(64)),
     Column("pid_started", BigInteger),
     Column("beat", BigInteger, nullable=False, server_default="0"),
     Column("state", identifier(16), nullable=False),
-    Column("queues", Text),
-    Column("executors", Text),
-    Column("tasks", Text),
-    Column("key_ids", Text),
+    Column("queues", long_text()),
+    Column("executors", long_text()),
+    Column("tasks", long_text()),
+    Column("key_ids", long_text()),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("package_version", identifier(32)),
@@ -175,12 +203,12 @@ audit = Table(
     metadata,
     Column("id", identifier(64), primary_key=True),
     Column("at", Instant, nullable=False),
-    Column("actor", Text),
-    Column("source", Text),
+    Column("actor", long_text()),
+    Column("source", long_text()),
     Column("action", identifier(), nullable=False),
-    Column("target", Text),
-    Column("before", Text),
-    Column("after", Text),
+    Column("target", long_text()),
+    Column("before", long_text()),
+    Column("after", long_text()),
 )
 Index("scheduler_audit_at", audit.c.at, audit.c.id)
 

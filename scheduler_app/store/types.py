@@ -6,9 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, String, case
+from sqlalchemy import ColumnElement, DateTime, String, Text, case
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+MYSQL = ("mysql", "mariadb")
+"""SQLAlchemy's names of what is one dialect here."""
 
 IDENTIFIER_LENGTH = 191
 """The longest identifier: what an InnoDB index over utf8mb4 can hold, as in APScheduler's own table."""
@@ -24,8 +28,8 @@ def text_of(value: datetime) -> str:
 class Instant(TypeDecorator[datetime]):
     """A UTC instant with microseconds, readable in SQL; aware going in, aware (UTC) coming out.
 
-    PostgreSQL keeps a ``timestamptz``; SQLite keeps ``YYYY-MM-DD HH:MM:SS.ffffff``, whose order as
-    text is its order in time.
+    PostgreSQL keeps a ``timestamptz``; MySQL and MariaDB a ``datetime(6)`` in UTC; SQLite keeps
+    ``YYYY-MM-DD HH:MM:SS.ffffff``, whose order as text is its order in time.
     """
 
     impl = DateTime(timezone=True)
@@ -34,16 +38,18 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "sqlite":
             return dialect.type_descriptor(String(26))
+        if dialect.name in MYSQL:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
+        if value is None or dialect.name == "postgresql":
             return value
         return text_of(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
         """Read an instant by one plain function: a claim reads three in each of its hundreds of rows."""
-        return _from_text if dialect.name == "sqlite" else _in_utc
+        return _READERS.get(dialect.name, _as_utc)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return self.result_processor(dialect, None)(value)
@@ -57,6 +63,13 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
 
 
+def _as_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(tzinfo=UTC)
+
+
+_READERS: dict[str, Callable[[Any], datetime | None]] = {"sqlite": _from_text, "postgresql": _in_utc}
+
+
 MOST_VERSIONS = 2_147_483_647
 
 
@@ -67,4 +80,25 @@ def bumped(version: ColumnElement[int]) -> ColumnElement[int]:
 
 def identifier(length: int = IDENTIFIER_LENGTH) -> String:
     """Return the type of an identifier: text that compares byte for byte."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
+    return String(length).with_variant(String(length, collation="C"), "postgresql").with_variant(_Exact(length), *MYSQL)
+
+
+class _Exact(TypeDecorator[str]):
+    """Text of MySQL or MariaDB that compares byte for byte, blanks at its end included."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        mariadb = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
+        collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+        return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation=collation))
+
+
+def long_text() -> Text:
+    """Return the type of text without a bound of the database's own (MySQL's ``text`` ends at 64 KiB)."""
+    return Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), *MYSQL)

@@ -11,12 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
+from sqlalchemy import make_url
 
 from scheduler_app import Scheduler
 from scheduler_app.jobs import TRANSITIONS
 from scheduler_app.store import Store
 from scheduler_app.store.tables import metadata
 from tests.conformance.cranked import ManualClock, Process, moves, watch_moves
+from tests.mariadb import MariadbServer, connect
 from tests.servers import PostgresqlServer
 
 ALLOWED = {(move.source and move.source.value, move.target.value) for move in TRANSITIONS}
@@ -36,6 +38,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shared_postgresql(postgresql_server: PostgresqlServer) -> Iterator[str]:
     with postgresql_server.fresh_database() as url:
+        prepare(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_mariadb(mariadb_server: MariadbServer) -> Iterator[str]:
+    with mariadb_server.fresh_database() as url:
         prepare(url)
         yield url
 
@@ -65,7 +74,18 @@ def migrated_postgresql(shared_postgresql: str) -> str:
     return shared_postgresql
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+def migrated_mariadb(shared_mariadb: str, mariadb_server: MariadbServer) -> str:
+    url = make_url(shared_mariadb)
+    assert url.database is not None
+    mariadb_server.disconnect(url.database)
+    with connect(url) as connection, connection.cursor() as cursor:
+        for name in [*metadata.tables, "moves"]:
+            cursor.execute(f"DELETE FROM {name}")  # faster than TRUNCATE, which makes each file anew
+    return shared_mariadb
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def migrated_url(request: pytest.FixtureRequest) -> str:
     """The URL of a database with the scheduler's tables, all of them empty: the test runs once for each kind."""
     url: str = request.getfixturevalue(f"migrated_{request.param}")

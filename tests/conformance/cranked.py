@@ -287,6 +287,13 @@ WATCH = {
         "CREATE TRIGGER moves_seen AFTER UPDATE OF state ON scheduler_jobs WHEN OLD.state <> NEW.state"
         " BEGIN INSERT INTO moves VALUES (NEW.id, OLD.state, NEW.state); END",
     ),
+    "mysql": (
+        "CREATE TABLE moves (job_id text, source text, target text)",
+        "CREATE TRIGGER moves_made AFTER INSERT ON scheduler_jobs FOR EACH ROW"
+        " INSERT INTO moves VALUES (NEW.id, NULL, NEW.state)",
+        "CREATE TRIGGER moves_seen AFTER UPDATE ON scheduler_jobs FOR EACH ROW"
+        " INSERT INTO moves SELECT NEW.id, OLD.state, NEW.state FROM DUAL WHERE OLD.state <> NEW.state",
+    ),
     "postgresql": (
         "CREATE TABLE moves (job_id text, source text, target text)",
         "CREATE FUNCTION note_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -331,6 +338,8 @@ def lost_reply(store: Store) -> Iterator[None]:
         dialect.do_commit = commit  # type: ignore[method-assign]
         if store.dialect.name == "postgresql":
             connection.driver_connection.close()
+        if store.dialect.name == "mysql":
+            connection.driver_connection._force_close()
         raise broken(store)
 
     event.listen(store.engine, "commit", note)
@@ -346,7 +355,8 @@ def broken(store: Store) -> Exception:
     """Return the driver's error of a database that does not answer any more."""
     driver = store.engine.dialect.dbapi
     assert driver is not None
-    error = driver.OperationalError("the connection broke")
+    lost = (2013, "the connection broke") if store.dialect.name == "mysql" else ("the connection broke",)
+    error = driver.OperationalError(*lost)
     if store.dialect.name == "sqlite":
         error.sqlite_errorname = "SQLITE_BUSY"
     return error

@@ -28,6 +28,8 @@ UNKNOWN = Unserved(tasks={"other:thing"}, keys={"v1:00000000"})
 @pytest.fixture
 def full(store: Store, clock: ManualClock) -> Store:
     """A store with many future and finished jobs, and a few due ones, over three queues and four priorities."""
+    if store.dialect.name == "mysql":
+        pytest.skip("of MySQL and MariaDB correctness is promised, and no plan")
     fill(store, clock.now(), "scheduled", "future", FUTURE, seconds=3600)
     fill(store, clock.now(), "succeeded", "done", FINISHED, seconds=-3600)
     put(store, *(job(clock, after=-1, queue=QUEUES[i % 3], priority=i % 4) for i in range(DUE)))
@@ -121,7 +123,7 @@ def rows_read(plan: dict[str, Any]) -> int:
 
 def test_a_peek_takes_steps_in_indexes_only(full: Store, clock: ManualClock) -> None:
     with explained(full) as plans, full.reading() as connection:
-        ranges = claim.peek_ranges(connection, clock.now())
+        ranges = claim.peek_ranges(connection, full.dialect, clock.now())
     assert {(r.queue, r.priority) for r in ranges} == {(q, p) for q in QUEUES for p in range(4)}
     assert all(r.first < clock.now() < (r.following or r.first) for r in ranges)
     [plan] = plans
@@ -139,9 +141,9 @@ def test_a_claim_reads_no_row_that_is_not_due(unserved: Unserved, full: Store, c
     claimed = 0
     with explained(full) as plans, full.begin() as connection:
         full.dialect.before_claim(connection)
-        for due in [r for r in claim.peek_ranges(connection, clock.now()) if r.first <= clock.now()]:
+        for due in [r for r in claim.peek_ranges(connection, full.dialect, clock.now()) if r.first <= clock.now()]:
             plans.clear()
-            found = claim.lock_due(connection, due, clock.now(), 500, unserved, crashed=False)
+            found = claim.lock_due(connection, full.dialect, due, clock.now(), 500, unserved, crashed=False)
             claimed += len(found)
             assert accesses(full, plans[0]) == ["INDEX scheduler_jobs_due"]
             if full.dialect.name == "postgresql":
@@ -158,20 +160,20 @@ def test_statistics_from_before_a_burst_do_not_make_a_claim_read_all_of_it(full:
         pytest.skip("SQLite tells no counts, and has one way only")
     fill(full, clock.now(), "scheduled", "burst", 12_000, seconds=-20_000)
     with full.begin() as connection:
-        due = claim.peek_ranges(connection, clock.now())[0]
+        due = claim.peek_ranges(connection, full.dialect, clock.now())[0]
     with explained(full) as plans, full.begin() as connection:
         full.dialect.before_claim(connection)
-        assert len(claim.lock_due(connection, due, clock.now(), 500, Unserved(), crashed=False)) == 500
+        assert len(claim.lock_due(connection, full.dialect, due, clock.now(), 500, Unserved(), crashed=False)) == 500
     assert rows_read(plans[0]) == 500
 
 
 def test_with_nothing_due_a_claim_of_every_range_reads_no_row_at_all(full: Store, clock: ManualClock) -> None:
     with full.begin() as connection:
-        ranges = claim.peek_ranges(connection, clock.now())
+        ranges = claim.peek_ranges(connection, full.dialect, clock.now())
     full.write(lambda c: c.execute(text("DELETE FROM scheduler_jobs WHERE state = 'scheduled' AND id NOT LIKE 'f%'")))
     with explained(full) as plans, full.begin() as connection:
         for due in ranges:
-            assert claim.lock_due(connection, due, clock.now(), 500, Unserved(), crashed=False) == []
+            assert claim.lock_due(connection, full.dialect, due, clock.now(), 500, Unserved(), crashed=False) == []
     if full.dialect.name == "postgresql":
         assert sum(map(rows_read, plans)) <= DUE  # what was just deleted may still stand in the index
 
@@ -179,9 +181,9 @@ def test_with_nothing_due_a_claim_of_every_range_reads_no_row_at_all(full: Store
 def test_a_claim_of_a_job_that_outlived_a_worker_uses_the_index_of_those(full: Store, clock: ManualClock) -> None:
     full.write(lambda c: c.execute(text("UPDATE scheduler_jobs SET crashes = 1 WHERE id LIKE 'future-1__0'")))
     with full.begin() as connection:
-        ranges = claim.peek_ranges(connection, clock.now())
+        ranges = claim.peek_ranges(connection, full.dialect, clock.now())
     with explained(full) as plans, full.begin() as connection:
-        claim.lock_due(connection, ranges[0], clock.now(), 1, Unserved(), crashed=True)
+        claim.lock_due(connection, full.dialect, ranges[0], clock.now(), 1, Unserved(), crashed=True)
     assert accesses(full, plans[0]) == ["INDEX scheduler_jobs_due_crashed"]
 
 
@@ -216,8 +218,12 @@ def test_a_range_with_one_due_job_and_thousands_of_future_ones_reads_one_row(ful
     new = job(clock, queue="mails", priority=3, after=-5)
     full.write(lambda c: c.execute(text("DELETE FROM scheduler_jobs WHERE state = 'scheduled' AND id NOT LIKE 'f%'")))
     put(full, new)
-    [due] = [r for r in full.read(lambda c: claim.peek_ranges(c, clock.now())) if (r.queue, r.priority) == ("mails", 3)]
+    [due] = [
+        r
+        for r in full.read(lambda c: claim.peek_ranges(c, full.dialect, clock.now()))
+        if (r.queue, r.priority) == ("mails", 3)
+    ]
     with explained(full) as plans, full.begin() as connection:
-        found = claim.lock_due(connection, due, clock.now(), 500, Unserved(), crashed=False)
+        found = claim.lock_due(connection, full.dialect, due, clock.now(), 500, Unserved(), crashed=False)
     assert [one.id for one in found] == [new.id]
     assert rows_read(plans[0]) == 1

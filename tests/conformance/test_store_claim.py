@@ -230,8 +230,8 @@ def test_rows_that_one_process_holds_uncommitted_keep_nothing_else_from_another(
 
     def hold() -> None:
         with store.begin() as connection:
-            for due in claim.peek_ranges(connection, clock.now()):
-                claim.lock_due(connection, due, clock.now(), 10, Unserved(), crashed=False)
+            for due in claim.peek_ranges(connection, store.dialect, clock.now()):
+                claim.lock_due(connection, store.dialect, due, clock.now(), 10, Unserved(), crashed=False)
             holding.set()
             done.wait(30)
 

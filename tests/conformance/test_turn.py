@@ -207,6 +207,8 @@ FAR = "2999-01-01 00:00:00.000000"
 def bad_instants(store: Store) -> list[object]:
     if store.dialect.name == "postgresql":
         return ["-infinity", "infinity", "10000-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC"]
+    if store.dialect.name == "mysql":
+        return ["0000-00-00 00:00:00", "2026-00-10 00:00:00", "2026-03-00 10:00:00", "0000-03-01 00:00:00"]
     return [
         "",
         "not a time",
@@ -272,8 +274,8 @@ def test_times_that_can_be_read_are_never_put_aside(store: Store, clock: ManualC
 def test_a_row_that_only_the_claim_finds_unreadable_is_put_aside_and_its_range_goes_on(
     store: Store, clock: ManualClock, process: Process
 ) -> None:
-    if store.dialect.name == "postgresql":
-        pytest.skip("PostgreSQL holds a column to its type")
+    if store.dialect.name != "sqlite":
+        pytest.skip("this database holds a column to its type")
     new = [job(clock) for _ in range(5)]
     put(store, *new)
     forge(store, "UPDATE scheduler_jobs SET max_lateness = 'soon' WHERE id = :id", id=new[2].id)

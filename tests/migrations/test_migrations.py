@@ -107,7 +107,12 @@ def test_the_newest_migration_is_the_one_that_the_code_was_written_for() -> None
 def test_the_migrated_tables_are_those_of_the_metadata(store: Store) -> None:
     upgrade(store)
     with store.engine.connect() as connection:
-        options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
+        options = {
+            "compare_type": True,
+            "compare_server_default": store.dialect.name != "mysql",  # which tells false as 0
+            "version_table": VERSION_TABLE,
+            "include_object": schema.expected_of(connection),
+        }
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
     assert schema.differences(store.engine) == []
@@ -121,28 +126,35 @@ def test_the_indexes_are_partial_and_unique_as_the_metadata_says(
     downgrade(store)
     metadata.create_all(store.engine)
     assert definitions(store) == migrated
-    assert sum(" WHERE " in sql for sql in migrated) == 6
+    assert sum(" WHERE " in sql for sql in migrated) == (0 if store.dialect.name == "mysql" else 6)
+
+
+INDEXES = {
+    "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "postgresql": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "mysql": "SELECT concat_ws(' ', table_name, index_name, non_unique, seq_in_index, column_name)"
+    " FROM information_schema.statistics WHERE table_schema = database()",
+}
 
 
 def definitions(store: Store) -> list[str]:
     """Return the index definitions in the database's own words."""
-    question = (
-        "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-        if store.dialect.name == "sqlite"
-        else "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
-    )
     with store.engine.connect() as connection:
-        found = [" ".join(str(row[0]).split()) for row in connection.execute(text(question))]
+        rows = connection.execute(text(INDEXES[store.dialect.name]))
+        found = [" ".join(str(row[0]).split()) for row in rows]
     return sorted(sql for sql in found if VERSION_TABLE not in sql)
 
 
 def test_a_difference_is_told_in_words(store: Store) -> None:
     upgrade(store)
-    execute(store, "DROP INDEX scheduler_jobs_due")
-    assert schema.differences(store.engine) == ["The index scheduler_jobs_due is missing."]
+    of_table = " ON scheduler_schedules" if store.dialect.name == "mysql" else ""
+    execute(store, f"DROP INDEX scheduler_schedules_next{of_table}")
+    assert schema.differences(store.engine) == ["The index scheduler_schedules_next is missing."]
 
 
 def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(store: Store) -> None:
+    if store.dialect.name == "mysql":
+        pytest.skip("MySQL and MariaDB commit each change of a table by itself")
     execute(store, "CREATE TABLE scheduler_workers (id INTEGER)")
     with pytest.raises(Exception, match="already exists"):
         upgrade(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_UPDATE = re.compile(r"\s*UPDATE scheduler_jobs SET (?P<set>.*?) (?:FROM|WHERE) ", re.DOTALL)
+_UPDATE = re.compile(r"\s*UPDATE scheduler_jobs(?:, \(.*?\) AS v)? SET (?P<set>.*?) (?:FROM|WHERE) ", re.DOTALL)
 
 
 def kind_of(sql: str) -> str | None:
@@ -27,6 +27,6 @@ _FENCE = re.compile(r"scheduler_jobs\.claim_seq = (?:%\(\w+\)s(?:::\w+)?|\?|[\w.
 def unfenced(sql: str) -> str:
     """Return a write of job rows without its condition on the fence."""
     head, where, tail = sql.partition(" \nWHERE ") if " \nWHERE " in sql else sql.partition(" WHERE ")
-    if "UPDATE scheduler_jobs " not in head or not where:
+    if not re.search(r"UPDATE scheduler_jobs\b", head) or not where:
         return sql
     return head + where + _FENCE.sub(lambda found: f"({found[0]} OR 1 = 1)", tail)

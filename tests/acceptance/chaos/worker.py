@@ -59,7 +59,7 @@ class Options:
     ticks: bool = False
     """Whether the app declares a schedule that fires each second."""
     lossy: float = 0.0
-    """The share of commits on SQLite that succeed and are reported as failed."""
+    """The share of commits, on a database that no proxy stands before, that succeed and are reported as failed."""
     fenced: bool = True
     boot_id: str | None = None
     """Another host's boot id, if this process is to look like one of another host."""
@@ -253,9 +253,16 @@ def lose_replies(store: Store, journal: Journal, share: float) -> None:
         doing.kinds = set()
         if doing.writes and random.random() < share:
             journal.write("lost", sync=False, kinds=sorted(kinds))
-            error = sqlite3.OperationalError("the reply was lost")
-            error.sqlite_errorname = random.choice(["SQLITE_BUSY", "SQLITE_IOERR_FSYNC"])
-            raise error
+            raise _lost_reply(connection)
+
+    def _lost_reply(connection: Any) -> Exception:
+        if store.dialect.name == "mysql":
+            connection.driver_connection._force_close()
+            driver: Any = engine.dialect.dbapi
+            return driver.OperationalError(2013, "the reply was lost")  # type: ignore[no-any-return]
+        error = sqlite3.OperationalError("the reply was lost")
+        error.sqlite_errorname = random.choice(["SQLITE_BUSY", "SQLITE_IOERR_FSYNC"])
+        return error
 
     event.listen(engine, "before_cursor_execute", note)
     event.listen(engine, "commit", tell_writes)

@@ -92,7 +92,7 @@ def test_check_names_what_somebody_changed(db: Run, store: Store) -> None:
         store,
         "ALTER TABLE scheduler_jobs DROP COLUMN progress",
         "ALTER TABLE scheduler_workers ADD COLUMN shoe_size INTEGER",
-        "DROP INDEX scheduler_jobs_live_fire",
+        "DROP INDEX scheduler_schedules_next" + (" ON scheduler_schedules" if store.dialect.name == "mysql" else ""),
         "DROP TABLE scheduler_audit",
         "CREATE TABLE users (id INTEGER PRIMARY KEY)",
     )
@@ -101,7 +101,7 @@ def test_check_names_what_somebody_changed(db: Run, store: Store) -> None:
     assert {line for line in done.stderr.splitlines() if line.startswith("  - ")} == {
         "  - The column scheduler_jobs.progress is missing.",
         "  - The column scheduler_workers.shoe_size is not expected.",
-        "  - The index scheduler_jobs_live_fire is missing.",
+        "  - The index scheduler_schedules_next is missing.",
         "  - The table scheduler_audit is missing.",
         "  - The index scheduler_audit_at is missing.",
     }

@@ -67,20 +67,20 @@ def test_what_is_no_url_is_refused_without_being_shown(raw: Any) -> None:
     ("raw", "problem"),
     [
         (
-            "mysql+pymysql://u:hush@h/d",
-            "names a 'mysql' database, which is not supported yet. Use PostgreSQL or a SQLite file.",
+            "mysql+mysqldb://u:hush@h/d",
+            "names the driver 'mysqldb', which is not supported. Begin it with 'mysql+pymysql://'.",
         ),
         (
-            "mariadb://u:hush@h/d",
-            "names a 'mariadb' database, which is not supported yet. Use PostgreSQL or a SQLite file.",
+            "mariadb+mariadbconnector://u:hush@h/d",
+            "names the driver 'mariadbconnector', which is not supported. Begin it with 'mariadb+pymysql://'.",
         ),
         (
             "oracle://u:hush@h/d",
-            "names a 'oracle' database, which is not supported. Use PostgreSQL or a SQLite file.",
+            "names a 'oracle' database, which is not supported. Use PostgreSQL, MySQL, MariaDB or a SQLite file.",
         ),
         (
             "postgresq://u:hush@h/d",
-            "names a 'postgresq' database, which is not supported. Use PostgreSQL or a SQLite file."
+            "names a 'postgresq' database, which is not supported. Use PostgreSQL, MySQL, MariaDB or a SQLite file."
             " Did you mean 'postgresql'?",
         ),
         (
@@ -133,9 +133,9 @@ def test_an_apps_database_in_memory_is_passed_over_with_a_notice() -> None:
 
 
 def test_an_apps_database_that_cannot_be_used_is_a_problem() -> None:
-    assert problems_of("mysql://u:hush@h/d") == [
-        "SCHEDULER_DATABASE_URL is not set, and the URL of the app's Flask-SQLAlchemy database names a 'mysql'"
-        " database, which is not supported yet. Use PostgreSQL or a SQLite file."
+    assert problems_of("oracle://u:hush@h/d") == [
+        "SCHEDULER_DATABASE_URL is not set, and the URL of the app's Flask-SQLAlchemy database names a 'oracle'"
+        " database, which is not supported. Use PostgreSQL, MySQL, MariaDB or a SQLite file."
     ]
 
 

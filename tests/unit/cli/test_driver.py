@@ -11,11 +11,16 @@ from flask import Flask
 from scheduler_app import Scheduler, schedule_after
 from scheduler_app.errors import StoreError
 from scheduler_app.errors.store import DriverMissingError
+from scheduler_app.store import Store
 from tests.unit.cli.conftest import commands_of
 
 SENTENCE = (
     "PostgreSQL needs its driver psycopg, which cannot be imported (import of psycopg halted; None in sys.modules)."
     " Install it: pip install 'scheduler-app[postgres]'"
+)
+OF_MYSQL = (
+    "MySQL or MariaDB needs its driver PyMySQL, which cannot be imported (import of pymysql halted; None in"
+    " sys.modules). Install it: pip install 'scheduler-app[mysql]'"
 )
 
 
@@ -54,3 +59,11 @@ def test_a_command_exits_with_69(app: Flask, words: tuple[str, ...]) -> None:
 def test_readiness_answers_503(app: Flask) -> None:
     assert app.test_client().get("/scheduler/readyz").status_code == 503
     assert app.test_client().get("/scheduler/livez").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb+pymysql"])
+def test_that_of_mysql_and_mariadb_is_named_too(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(DriverMissingError) as refused:
+        Store(f"{scheme}://u@127.0.0.1:1/x").ensure_ready()
+    assert str(refused.value) == OF_MYSQL

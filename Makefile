@@ -15,10 +15,10 @@ BENCHMARKS := .venv-bench
 LOCK := .venv-lock
 
 # Seconds that each suite, and each of the two linters, may take on 2 cores: 20 minutes in all.
-LINT_BUDGET := 50
-UNIT_BUDGET := 170
-CONFORMANCE_BUDGET := 230
-MIGRATIONS_BUDGET := 60
+LINT_BUDGET := 40
+UNIT_BUDGET := 160
+CONFORMANCE_BUDGET := 250
+MIGRATIONS_BUDGET := 70
 ACCEPTANCE_BUDGET := 640
 
 .DEFAULT_GOAL := help

@@ -104,7 +104,7 @@ def _do_without(reason: str) -> None:
 @pytest.fixture
 def chaos_seconds() -> float:
     """How long a test marked `chaos` should go on: short, or as long as `make chaos` says."""
-    return float(os.environ.get("SCHEDULER_TEST_CHAOS_SECONDS", "20"))
+    return float(os.environ.get("SCHEDULER_TEST_CHAOS_SECONDS", "12"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Writes what the code says about itself into the documentation: ``python docs/generate.py`` (or ``--check``).
 
-The reference of settings, signals and commands, the table of states, and the state chart of the README. A test compares
-them with the code, so that neither can change alone.
+The reference of settings, signals and commands, the table of states, the state chart of the README, and the hazards of
+stock APScheduler that the tests play. A test compares them with the code, so that neither can change alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(ROOT))
 
-from scheduler_app import cli, jobs, settings, signals  # noqa: E402 - the checkout's, also where another is installed
+# The checkout's, also where another is installed.
+from scheduler_app import cli, jobs, settings, signals  # noqa: E402
+from tests.conformance import hazards  # noqa: E402
 
 MADE = "<!-- Made by `python docs/generate.py`; change the code, then run that. -->\n"
 COMMAND_WIDTH = 100
@@ -96,6 +98,19 @@ def state_chart() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
 
 
+def hazards_table() -> str:
+    """Return the table of hazards for docs/apscheduler-hazards.md."""
+    rows = [
+        f"| **{hazard.title}.** {hazard.scene} | {_seen(hazard.stock)} | {_seen(hazard.here)} |"
+        for hazard in hazards.HAZARDS
+    ]
+    return "\n".join(["| Hazard | Stock APScheduler 3.11 | Here |\n|---|---|---|", *rows])
+
+
+def _seen(seen: hazards.Seen) -> str:
+    return f"**{seen.outcome}**: {_cell(seen.why)}"
+
+
 def commands_page() -> str:
     """Return docs/reference/cli.md."""
     return "\n".join(
@@ -136,6 +151,9 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "cli.md": commands_page,
     ROOT / "README.md": lambda: between((ROOT / "README.md").read_text(), "states", state_chart()),
     DOCS / "architecture.md": lambda: between((DOCS / "architecture.md").read_text(), "states", states_table()),
+    DOCS / "apscheduler-hazards.md": lambda: between(
+        (DOCS / "apscheduler-hazards.md").read_text(), "hazards", hazards_table()
+    ),
 }
 """Each page that is made, or partly made, and how."""
 

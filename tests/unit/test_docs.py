@@ -71,6 +71,11 @@ def test_a_changed_transition_makes_the_readme_stale(generate: ModuleType, monke
     assert generate.stale() == ["docs/reference/settings.md", "README.md"]
 
 
+def test_a_changed_hazard_makes_its_page_stale(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate.hazards, "HAZARDS", generate.hazards.HAZARDS[1:])
+    assert generate.stale() == ["docs/apscheduler-hazards.md"]
+
+
 def test_every_state_is_explained() -> None:
     explained = words(DOCS / "architecture.md", r"(?m)^\| `([a-z]+)` \| \w")
     assert set(JobState) <= explained

@@ -9,6 +9,7 @@ from .admin import AuthorizeError, CursorError, RequestError
 from .apps import (
     AlreadyRegisteredError,
     ConfigurationError,
+    ForeignPartError,
     KeyFileError,
     NoAppContextError,
     NoSigningKeyError,
@@ -77,6 +78,7 @@ __all__ = [
     "DelayError",
     "DuplicateKeyError",
     "DuplicateTaskError",
+    "ForeignPartError",
     "IntervalError",
     "JobCancelledError",
     "JobConflictError",

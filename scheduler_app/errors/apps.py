@@ -88,3 +88,11 @@ class UnknownEnvironmentError(SchedulerError, LookupError):
             f"SCHEDULER_ENV is {name!r}, and there is no file of that name in config/; it has"
             f" {', '.join(map(repr, names))}.{did_you_mean(name, names)}"
         )
+
+
+class ForeignPartError(SchedulerError, TypeError):
+    """A part of APScheduler's own was handed to the scheduler, which works with this package's only."""
+
+    def __init__(self, what: str, alias: str, given: object, remedy: str) -> None:
+        kind = given if isinstance(given, str) else type(given).__name__
+        super().__init__(f"The {what} {alias!r} cannot be added: {kind!r} could lose or repeat jobs. {remedy}")

@@ -14,7 +14,7 @@ from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPP
 
 from .. import faults, signals
 from ..clock import host_now, monotonic
-from ..errors import StoreError
+from ..errors import ForeignPartError, StoreError
 from ..executors import DurableExecutor, Runner
 from ..outcomes import Refusal, Result
 from ..payload import Signer
@@ -76,6 +76,8 @@ class DurableScheduler(BackgroundScheduler):
         self._failures = 0
         self._cancels_due = 0.0
         self._idle = Event()
+        self._tentative = []
+        self._runner: Runner | None = None
         self._turning = Lock()
         self.turned_at = float("-inf")
         """When the last turn ended well, on the monotonic clock."""
@@ -97,6 +99,20 @@ class DurableScheduler(BackgroundScheduler):
     def _create_default_jobstore(self) -> DurableJobStore:
         return DurableJobStore(self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes)
 
+    def add_executor(self, executor: Any, alias: str = "default", **options: Any) -> None:
+        """Add one of this package's executors. Raises `ForeignPartError` for any other, which could lose a job."""
+        if not isinstance(executor, DurableExecutor):
+            raise ForeignPartError("executor", alias, executor, "Set SCHEDULER_EXECUTORS instead.")
+        super().add_executor(executor, alias, **options)
+        if self._runner is not None:
+            executor.bind(self._runner.run, self._report)
+
+    def add_jobstore(self, jobstore: Any, alias: str = "default", **options: Any) -> None:
+        """Add the one job store. Raises `ForeignPartError` for any other, whose jobs nobody would claim."""
+        if not isinstance(jobstore, DurableJobStore) or alias != "default":
+            raise ForeignPartError("job store", alias, jobstore, "Its one job store is set by SCHEDULER_DATABASE_URL.")
+        super().add_jobstore(jobstore, alias, **options)
+
     def _real_add_job(self, aps_job: Any, jobstore_alias: str, replace_existing: bool) -> None:
         """Store a job; its first fire time follows the store's clock and our rules for clock changes."""
         if not hasattr(aps_job, "next_run_time"):
@@ -107,7 +123,7 @@ class DurableScheduler(BackgroundScheduler):
 
     def start(self, paused: bool = False) -> None:
         """Start the loop in this process. Needs no database yet: the loop waits for one, and says so."""
-        self._tentative = self._pending_jobs
+        self._tentative += self._pending_jobs  # those of an earlier start that never reached the database still wait
         self._pending_jobs = []
         self._assemble()
         super().start(paused=paused)
@@ -121,9 +137,9 @@ class DurableScheduler(BackgroundScheduler):
         self.worker.be_reborn(host_now())
         self._flight = Flight()
         executors: dict[str, DurableExecutor] = self._executors
-        runner = self._make_runner(self.worker.may_start)
+        self._runner = self._make_runner(self.worker.may_start)
         for executor in executors.values():
-            executor.bind(runner.run, self._report)
+            executor.bind(self._runner.run, self._report)
         prefixes = frozenset(f"v1:{key}" for key in self.worker.key_ids)
         self._unserved = UnservedJobs(self._store, self._registry, prefixes, self._pace.unserved_seconds)
         self._claiming = Claiming(self._store, executors, self._executor_of, self._flight, self.worker.queues)

@@ -20,6 +20,7 @@ from apscheduler.events import (
     EVENT_JOB_SUBMITTED,
     JobEvent,
 )
+from apscheduler.executors.pool import ThreadPoolExecutor as StockThreads
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -31,6 +32,8 @@ from sqlalchemy import text
 
 from scheduler_app import Scheduler, schedule_after, schedule_now, signals, task
 from scheduler_app.client import Client
+from scheduler_app.errors import ForeignPartError
+from scheduler_app.executors.threads import ThreadExecutor
 from scheduler_app.extension import Parts
 from scheduler_app.jobs import Job, JobState
 from scheduler_app.loop import DurableScheduler
@@ -767,3 +770,48 @@ def test_the_boot_line_says_what_is_to_be_known_of_the_database(
         until(lambda: [line for line in caplog.messages if "scheduler started" in line])
     [line] = [line for line in caplog.messages if "scheduler started" in line]
     assert line.endswith(" executors=default:10; it is a test's")
+
+
+# -- parts that are not ours -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_stock_executors_and_job_stores_are_refused_in_words_and_harm_nothing(
+    started: bool, aps: DurableScheduler, client: Client
+) -> None:
+    if started:
+        aps.start()
+    with pytest.raises(ForeignPartError) as of_executor:
+        aps.add_executor(StockThreads(1), "pool")
+    assert str(of_executor.value) == (
+        "The executor 'pool' cannot be added: 'ThreadPoolExecutor' could lose or repeat jobs."
+        " Set SCHEDULER_EXECUTORS instead."
+    )
+    with pytest.raises(ForeignPartError) as of_store:
+        aps.add_jobstore("memory", "other")
+    assert str(of_store.value) == (
+        "The job store 'other' cannot be added: 'memory' could lose or repeat jobs."
+        " Its one job store is set by SCHEDULER_DATABASE_URL."
+    )
+    if not started:
+        aps.start()
+    assert settled(client, schedule_now(note, "still").id).state is JobState.SUCCEEDED
+
+
+def test_an_executor_of_ours_may_be_added_while_it_runs(aps: DurableScheduler, client: Client) -> None:
+    aps.start()
+    aps.add_executor(ThreadExecutor(1), "more")
+    until(lambda: aps._ready)
+    assert settled(client, schedule_now(note, "still").id).state is JobState.SUCCEEDED
+
+
+def test_jobs_added_before_a_start_that_never_reached_the_database_wait_for_the_next(
+    aps: DurableScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aps.add_job(note, "interval", days=1, id="patient")
+    with monkeypatch.context() as patch:
+        patch.setattr(DurableScheduler, "_get_ready", lambda _self: (_ for _ in ()).throw(OSError("away")))
+        aps.start()
+        aps.shutdown(wait=False)
+    aps.start()
+    until(lambda: [job.id for job in aps.get_jobs()] == ["patient"])

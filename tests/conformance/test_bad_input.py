@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask, current_app, g, request
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 import scheduler_app.store.sqlite
 from scheduler_app import Scheduler, schedule_after, schedule_at, schedule_many, using
@@ -32,6 +32,7 @@ from scheduler_app.errors import (
     SchemaOlderError,
     StoreUnavailableError,
 )
+from scheduler_app.store import Store
 
 HERE = __name__
 
@@ -476,7 +477,7 @@ def test_a_missing_schema_names_the_command_that_makes_it(store_url: str) -> Non
     ],
 )
 def test_a_schema_of_another_major_version_is_refused(store_url: str, found: str, error: Any, sentence: str) -> None:
-    engine = create_engine(store_url)
+    engine = Store(store_url).engine
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE scheduler_alembic_version (version_num VARCHAR(32))"))
         connection.execute(text("INSERT INTO scheduler_alembic_version VALUES (:found)"), {"found": found})

@@ -366,7 +366,11 @@ def test_declare_reaches_the_registries_of_this_process(monkeypatch: pytest.Monk
         declare(other, name="mail")
 
 
-@pytest.mark.parametrize("function", [anonymous, yields, Mail(), Mail().method, print, 42], ids=repr)
+@pytest.mark.parametrize(
+    "function",
+    [anonymous, yields, Mail(), Mail().method, print, 42],
+    ids=["lambda", "generator", "instance", "method", "builtin", "number"],
+)
 def test_what_can_never_run_by_name_cannot_be_registered_either(registry: TaskRegistry, function: Any) -> None:
     with pytest.raises(NotSchedulableError):
         registry.register(function, name="x")

@@ -16,6 +16,7 @@ from ..executors import DurableExecutor, Runner, ThreadExecutor
 from ..loop import DurableScheduler, Pace, Worker
 from ..payload import Signer
 from ..settings import DEFAULT_NAME, Settings
+from ..settings.database_url import anchored
 from ..store import Store
 from ..store.sqlite import SHARED, may_lose_writes
 from ..tasks import ModuleRule, TaskRegistry
@@ -48,7 +49,7 @@ class Parts:
         self.store = Store(
             settings.database_url,
             auto_upgrade=settings.upgrades_itself,
-            journal=_journal(settings),
+            journal=_journal(settings, app),
             connect_timeout=settings.connect_timeout_seconds,
         )
         self._signer: Signer | None = None
@@ -206,13 +207,24 @@ def _pace(settings: Settings, drain_seconds: float) -> Pace:
     )
 
 
-def _journal(settings: Settings) -> str:
+def _journal(settings: Settings, app: Flask) -> str:
     """Return SQLite's journal mode: as set; else WAL, but left as it is in a file that the app itself writes, on
     versions where connections that write and checkpoint at once can lose writes and no election can bind the app's."""
     if settings.sqlite_journal is not None:
         return settings.sqlite_journal
-    shared = settings.database_url_source == "flask-sqlalchemy"
-    return SHARED if shared and may_lose_writes() else "wal"
+    return SHARED if may_lose_writes() and _is_apps_own_file(settings, app) else "wal"
+
+
+def _is_apps_own_file(settings: Settings, app: Flask) -> bool:
+    """Whether the database is the file of the app's Flask-SQLAlchemy, chosen for that or named by its path."""
+    if settings.database_url_source == "flask-sqlalchemy":
+        return True
+    own = anchored(str(app.config.get("SQLALCHEMY_DATABASE_URI") or ""), app.instance_path)
+    return settings.is_sqlite and own.startswith("sqlite") and _file_of(own) == _file_of(settings.database_url)
+
+
+def _file_of(url: str) -> str:
+    return os.path.realpath(url.partition("///")[2].partition("?")[0])
 
 
 def package_version() -> str:

@@ -99,3 +99,18 @@ def test_a_file_of_the_schedulers_own_has_one_connection_elected(tmp_path: Path)
     assert pragma(store, "journal_mode") == "wal"
     assert store.dialect.note == f"{BUG}; one elected connection checkpoints"
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("named", "mode"), [("sqlite:///{folder}/shop.sqlite3", "delete"), ("sqlite:///{folder}/jobs.sqlite3", "wal")]
+)
+def test_the_apps_own_file_is_known_by_its_path_too(named: str, mode: str, tmp_path: Path) -> None:
+    (tmp_path / "instance").symlink_to(tmp_path)
+    app = Flask("shop", instance_path=str(tmp_path / "instance"))
+    app.config.update(SECRET_KEY="a secret of the tests", SCHEDULER_ROLE="client")
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///shop.sqlite3"
+    app.config["SCHEDULER_DATABASE_URL"] = named.format(folder=tmp_path)
+    Scheduler(app)
+    store: Store = app.extensions["scheduler"].store
+    assert pragma(store, "journal_mode") == mode
+    store.close()

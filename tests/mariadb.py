@@ -45,10 +45,11 @@ class MariadbServer:
 
     @cached_property
     def kind(self) -> str:
-        """The scheme of its URL: which of the two it is."""
+        """The scheme of its URL: which of the two it is, with the driver, for engines that tests make themselves."""
         with connect(self.url) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT version()")
-            return "mariadb" if "mariadb" in cursor.fetchone()[0].lower() else "mysql"
+            kind = "mariadb" if "mariadb" in cursor.fetchone()[0].lower() else "mysql"
+        return f"{kind}+pymysql"
 
     def disconnect(self, name: str) -> None:
         """End every connection to a database of this server."""

@@ -16,10 +16,10 @@ LOCK := .venv-lock
 
 # Seconds that each suite, and each of the two linters, may take on 2 cores: 20 minutes in all.
 LINT_BUDGET := 40
-UNIT_BUDGET := 200
-CONFORMANCE_BUDGET := 290
-MIGRATIONS_BUDGET := 70
-ACCEPTANCE_BUDGET := 560
+UNIT_BUDGET := 160
+CONFORMANCE_BUDGET := 255
+MIGRATIONS_BUDGET := 65
+ACCEPTANCE_BUDGET := 640
 # Each suite runs in so many processes beside each other.
 PROCESSES := 2
 

@@ -289,7 +289,14 @@ def make_site(folder: Path, url: str, **settings: str) -> Site:
     return site
 
 
+_OF_MYSQL = [
+    "CREATE TABLE seen_workers (pid INTEGER)",
+    "CREATE TRIGGER note_worker AFTER INSERT ON scheduler_workers FOR EACH ROW"
+    " INSERT INTO seen_workers VALUES (NEW.pid)",
+]
 _NOTING = {
+    "mysql": _OF_MYSQL,
+    "mariadb": _OF_MYSQL,
     "sqlite": [
         "CREATE TABLE seen_workers (pid INTEGER)",
         "CREATE TRIGGER note_worker AFTER INSERT ON scheduler_workers"

@@ -82,13 +82,18 @@ class Claim:
     """Whether its cancellation was requested while it ran."""
 
 
-_PEEK = """
-    WITH RECURSIVE names(queue) AS (
+RANGES = """
+    names(queue) AS (
       SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled')
       UNION ALL
       SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled' AND queue > names.queue)
       FROM names WHERE names.queue IS NOT NULL
-    ), levels(priority) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3),
+    ), levels(priority) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)
+"""
+"""The queues that have scheduled jobs, one step of an index each, and the four priorities: two tables of a WITH."""
+
+_PEEK = """
+    WITH RECURSIVE {ranges},
     ranges AS {materialized} (
       SELECT names.queue, levels.priority,
         (SELECT min(run_at) FROM scheduler_jobs
@@ -110,7 +115,9 @@ _PEEK = """
 @cache
 def _peek(dialect: Dialect) -> TextualSelect:
     """Return a peek's statement: a few steps of an index per queue and priority, however many jobs stand in each."""
-    statement = text(_PEEK.format(materialized=dialect.materialized)).bindparams(bindparam("now", type_=Instant))
+    statement = text(_PEEK.format(ranges=RANGES, materialized=dialect.materialized)).bindparams(
+        bindparam("now", type_=Instant)
+    )
     return statement.columns(
         jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant, next_fire=Instant
     )

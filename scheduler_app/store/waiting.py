@@ -10,19 +10,14 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, Text, bindparam, column, text
 
-from .claim import KEY_PREFIX, Unserved
+from .claim import KEY_PREFIX, RANGES, Unserved
 from .tables import jobs
 from .types import Instant
 
 _LEFT = (
     text(
         f"""
-        WITH RECURSIVE names(queue) AS (
-          SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled')
-          UNION ALL
-          SELECT (SELECT min(queue) FROM scheduler_jobs WHERE state = 'scheduled' AND queue > names.queue)
-          FROM names WHERE names.queue IS NOT NULL
-        ), levels(priority) AS (SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)
+        WITH RECURSIVE {RANGES}
         SELECT names.queue AS queue, EXISTS (
           SELECT 1 FROM scheduler_jobs
           WHERE state = 'scheduled' AND queue = names.queue AND priority = levels.priority AND run_at <= :due
@@ -36,7 +31,7 @@ _LEFT = (
           WHERE state IN ('claimed', 'running') AND worker_id = :worker AND run_at <= :due
             AND (created_at <= :due OR schedule_uid IS NOT NULL)
         )
-        """  # noqa: S608 - the one value in it is a number of this code
+        """  # noqa: S608 - what is put into it is this code's own
     )
     .bindparams(
         bindparam("due", type_=Instant),

@@ -1,4 +1,8 @@
-"""The one seam of time: what a store calls "now". Nothing else in the package reads a clock."""
+"""The one seam of time: what a store calls "now". Nothing else in the package reads a clock.
+
+The host's clocks are read by `time.clock_gettime`, which `freezegun` leaves alone: a test that freezes the time of an
+app must not stop the scheduler's leases and deadlines. What `freezegun` does move is `shown_now`, for tests.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,37 @@ STEP_SECONDS = 1.0
 """A host clock that moved this much against the monotonic clock has been stepped, not slewed."""
 
 
+_EPOCH: datetime = next(kind for kind in datetime.__mro__ if kind.__module__ == "datetime")(1970, 1, 1, tzinfo=UTC)
+"""Of the real class, even if this module is imported while `freezegun` stands in for it."""
+
+
 def host_now() -> datetime:
     """Return the host's wall clock in UTC."""
-    return datetime.now(UTC)
+    return _EPOCH + timedelta(microseconds=time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000)
+
+
+def shown_now() -> datetime:
+    """Return the time in UTC that the app's own code sees: frozen where a test froze it. Only for tests."""
+    return _EPOCH + (datetime.now(UTC) - _EPOCH)
 
 
 def monotonic() -> float:
     """Return seconds that only grow; no step of the wall clock moves them. For waits and leases."""
-    return time.monotonic()
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def lasting() -> float:
     """Return seconds that only grow, and grow while this host sleeps, too. For how old a lease is."""
-    return time.monotonic() + _suspended()
+    at = monotonic()
+    return at + _suspended(at)
 
 
-def _suspended() -> float:
-    """Return the seconds that this host has slept since boot (0 where the platform cannot tell)."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if boottime is None else time.clock_gettime(boottime) - time.monotonic()
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _suspended(at: float) -> float:
+    """Return the seconds that this host has slept between boot and `at` (0 where the platform cannot tell)."""
+    return 0.0 if _BOOTTIME is None else time.clock_gettime(_BOOTTIME) - at
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +77,10 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the store's time (aware, UTC). Synchronizes first when that is overdue."""
-        mark = self._mark
-        if mark is None or self._is_stale(mark):
-            mark = self._synchronize()
-        return mark.time + timedelta(seconds=time.monotonic() - mark.monotonic)
+        mark, at = self._mark, monotonic()
+        if mark is None or self._is_stale(mark, at):
+            mark, at = self._synchronize(), monotonic()
+        return mark.time + timedelta(seconds=at - mark.monotonic)
 
     def reckon(self) -> datetime:
         """Return the store's time as `now()` does, without asking the database again, however long ago it was asked.
@@ -74,28 +90,28 @@ class Clock:
         mark = self._mark
         if mark is None:
             return self.now()
-        return mark.time + timedelta(seconds=time.monotonic() - mark.monotonic)
+        return mark.time + timedelta(seconds=monotonic() - mark.monotonic)
 
     def synchronize(self) -> float:
         """Ask the database for its time; return how far it is ahead of the host's, in seconds."""
         mark = self._synchronize()
-        return (mark.time - host_now()).total_seconds() + (time.monotonic() - mark.monotonic)
+        return (mark.time - host_now()).total_seconds() + (monotonic() - mark.monotonic)
 
     def forget(self) -> None:
         """Drop what is known, so that the next `now()` asks again (after a fork or a reconnect)."""
         self._mark = None
 
-    def _is_stale(self, mark: _Mark) -> bool:
-        if time.monotonic() - mark.monotonic > self._max_age:
+    def _is_stale(self, mark: _Mark, at: float) -> bool:
+        if at - mark.monotonic > self._max_age:
             return True
-        if _suspended() - mark.suspended > STEP_SECONDS:
+        if _suspended(at) - mark.suspended > STEP_SECONDS:
             return True
-        return self._local and abs(_wall_offset() - mark.wall_offset) > STEP_SECONDS
+        return self._local and abs(_wall_offset(at) - mark.wall_offset) > STEP_SECONDS
 
     def _synchronize(self) -> _Mark:
         before = self._mark
         now = self._read()
-        mark = _Mark(now, time.monotonic(), _suspended(), _wall_offset())
+        mark = _Mark(now, monotonic(), _suspended(monotonic()), _wall_offset(monotonic()))
         if self._local and before is not None:
             self._tell_step(before, mark)
         self._mark = mark
@@ -108,5 +124,5 @@ class Clock:
             signals.clock_stepped.send(self, seconds=step)
 
 
-def _wall_offset() -> float:
-    return time.time() - time.monotonic()
+def _wall_offset(at: float) -> float:
+    return time.clock_gettime(time.CLOCK_REALTIME) - at

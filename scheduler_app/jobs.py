@@ -67,62 +67,66 @@ class Priority(IntEnum):
 
 
 class Move(NamedTuple):
-    """One permitted change of state: from (None: the job is made), to, who makes it, and when."""
+    """One permitted change of state: from (None: the job is made), to, who makes it, when, and what signal tells it."""
 
     source: JobState | None
     target: JobState
     who: str
     when: str
+    signal: str
 
 
 _S = JobState
 
 TRANSITIONS: tuple[Move, ...] = (
-    Move(None, _S.SCHEDULED, "client", "scheduled"),
-    Move(None, _S.SCHEDULED, "fire", "a schedule's fire time came"),
-    Move(_S.SCHEDULED, _S.RUNNING, "claim", "due, on threads or processes"),
-    Move(_S.SCHEDULED, _S.CLAIMED, "claim", "due, handed off to celery or rq"),
-    Move(_S.CLAIMED, _S.RUNNING, "runner", "the far side starts it, with the current fence"),
-    Move(_S.RUNNING, _S.SUCCEEDED, "settle", "the function returned"),
-    Move(_S.RUNNING, _S.FAILED, "settle", "the function raised, and no attempt is left"),
-    Move(_S.RUNNING, _S.CANCELLED, "settle", "stopped because it was asked to"),
-    Move(_S.RUNNING, _S.SCHEDULED, "settle", "retry or snooze, with a later run_at"),
-    Move(_S.RUNNING, _S.SCHEDULED, "release", "drained, refused, or not started in time"),
-    Move(_S.CLAIMED, _S.SCHEDULED, "release", "drained, refused, or the hand-off lease is over"),
-    Move(_S.RUNNING, _S.FAILED, "release", "drained in the middle of an at-most-once task"),
-    Move(_S.RUNNING, _S.SCHEDULED, "rescue", "its worker died: crashes + 1"),
-    Move(_S.RUNNING, _S.FAILED, "rescue", "too many crashes, or an at-most-once task"),
-    Move(_S.SCHEDULED, _S.CANCELLED, "client", "cancelled before it started"),
-    Move(_S.PAUSED, _S.CANCELLED, "client", "cancelled before it started"),
-    Move(_S.QUARANTINED, _S.CANCELLED, "client", "cancelled instead of mended"),
-    Move(_S.CLAIMED, _S.CANCELLED, "release", "a cancel was requested"),
-    Move(_S.RUNNING, _S.CANCELLED, "release", "a cancel was requested"),
-    Move(_S.RUNNING, _S.CANCELLED, "rescue", "a cancel was requested"),
-    Move(_S.CLAIMED, _S.CANCELLED, "rescue", "a cancel was requested"),
-    Move(_S.CLAIMED, _S.SCHEDULED, "rescue", "its worker died: crashes + 1"),
-    Move(_S.CLAIMED, _S.FAILED, "rescue", "too many crashes, or an at-most-once task"),
-    Move(_S.SCHEDULED, _S.MISSED, "claim", "later than its max_lateness"),
-    Move(_S.SCHEDULED, _S.PAUSED, "client", "paused"),
-    Move(_S.PAUSED, _S.SCHEDULED, "client", "resumed"),
-    Move(_S.SCHEDULED, _S.QUARANTINED, "claim", "malformed or forged, or nobody could serve its task"),
-    Move(_S.CLAIMED, _S.QUARANTINED, "runner", "malformed or forged"),
-    Move(_S.RUNNING, _S.QUARANTINED, "runner", "malformed or forged"),
-    Move(_S.QUARANTINED, _S.SCHEDULED, "client", "released by a person"),
-    Move(_S.QUARANTINED, _S.SCHEDULED, "claim", "a worker knows its task or key again"),
-    Move(_S.FAILED, _S.SCHEDULED, "client", "retried by a person"),
-    Move(_S.CANCELLED, _S.SCHEDULED, "client", "retried by a person"),
-    Move(_S.MISSED, _S.SCHEDULED, "client", "retried by a person"),
+    Move(None, _S.SCHEDULED, "client", "scheduled", "job_scheduled"),
+    Move(None, _S.SCHEDULED, "fire", "a schedule's fire time came", "schedule_fired"),
+    Move(_S.SCHEDULED, _S.RUNNING, "claim", "due, on threads or processes", "job_claimed"),
+    Move(_S.SCHEDULED, _S.CLAIMED, "claim", "due, handed off to celery or rq", "job_claimed"),
+    Move(_S.CLAIMED, _S.RUNNING, "runner", "the far side starts it, with the current fence", "job_started"),
+    Move(_S.RUNNING, _S.SUCCEEDED, "settle", "the function returned", "job_settled"),
+    Move(_S.RUNNING, _S.FAILED, "settle", "the function raised, and no attempt is left", "job_settled"),
+    Move(_S.RUNNING, _S.CANCELLED, "settle", "stopped because it was asked to", "job_settled"),
+    Move(_S.RUNNING, _S.SCHEDULED, "settle", "retry or snooze, with a later run_at", "job_settled"),
+    Move(_S.RUNNING, _S.SCHEDULED, "release", "drained, refused, or not started in time", "job_released"),
+    Move(_S.CLAIMED, _S.SCHEDULED, "release", "drained, refused, or the hand-off lease is over", "job_released"),
+    Move(_S.RUNNING, _S.FAILED, "release", "drained in the middle of an at-most-once task", "job_released"),
+    Move(_S.RUNNING, _S.SCHEDULED, "rescue", "its worker died: crashes + 1", "job_rescued"),
+    Move(_S.RUNNING, _S.FAILED, "rescue", "too many crashes, or an at-most-once task", "job_rescued"),
+    Move(_S.SCHEDULED, _S.CANCELLED, "client", "cancelled before it started", "job_cancelled"),
+    Move(_S.PAUSED, _S.CANCELLED, "client", "cancelled before it started", "job_cancelled"),
+    Move(_S.QUARANTINED, _S.CANCELLED, "client", "cancelled instead of mended", "job_cancelled"),
+    Move(_S.CLAIMED, _S.CANCELLED, "release", "a cancel was requested", "job_released"),
+    Move(_S.RUNNING, _S.CANCELLED, "release", "a cancel was requested", "job_released"),
+    Move(_S.RUNNING, _S.CANCELLED, "rescue", "a cancel was requested", "job_rescued"),
+    Move(_S.CLAIMED, _S.CANCELLED, "rescue", "a cancel was requested", "job_rescued"),
+    Move(_S.CLAIMED, _S.SCHEDULED, "rescue", "its worker died: crashes + 1", "job_rescued"),
+    Move(_S.CLAIMED, _S.FAILED, "rescue", "too many crashes, or an at-most-once task", "job_rescued"),
+    Move(_S.SCHEDULED, _S.MISSED, "claim", "later than its max_lateness", "job_missed"),
+    Move(_S.SCHEDULED, _S.PAUSED, "client", "paused", "job_paused"),
+    Move(_S.PAUSED, _S.SCHEDULED, "client", "resumed", "job_resumed"),
+    Move(_S.SCHEDULED, _S.QUARANTINED, "claim", "malformed or forged, or nobody could serve it", "job_quarantined"),
+    Move(_S.CLAIMED, _S.QUARANTINED, "runner", "malformed or forged", "job_quarantined"),
+    Move(_S.RUNNING, _S.QUARANTINED, "runner", "malformed or forged", "job_quarantined"),
+    Move(_S.QUARANTINED, _S.SCHEDULED, "client", "released by a person", "job_mended"),
+    Move(_S.QUARANTINED, _S.SCHEDULED, "claim", "a worker knows its task or key again", "job_mended"),
+    Move(_S.FAILED, _S.SCHEDULED, "client", "retried by a person", "job_retried"),
+    Move(_S.CANCELLED, _S.SCHEDULED, "client", "retried by a person", "job_retried"),
+    Move(_S.MISSED, _S.SCHEDULED, "client", "retried by a person", "job_retried"),
 )
 """The life of a job as data; the chart in the README is drawn from it, and a test holds them equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One deferred call: what, when, and how it ended. A snapshot of its row; instants are UTC."""
+    """One deferred call: what, when, and how it ended. A snapshot of its row; instants are UTC.
+
+    Its repr shows no argument and no result: some are secrets.
+    """
 
     id: str
     task: str
-    payload: str
+    payload: str = field(repr=False)
     queue: str
     priority: int
     state: JobState
@@ -138,12 +142,19 @@ class Job:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     outcome: Outcome | None = None
-    result: Any = None
+    result: Any = field(default=None, repr=False)
     error: str | None = None
+    progress: str | None = None
     tags: tuple[str, ...] = ()
+    origin: str | None = None
+    """Where it came from, as `origin` writes it."""
     schedule_uid: str | None = None
     fire_time: datetime | None = None
     at_most_once: bool = False
+    timeout: float | None = None
+    """How long one attempt may run, in seconds; None: as long as its task says."""
+    max_lateness: float | None = None
+    """How long after `run_at` it may still start, in seconds; None: however late."""
     version: int = 0
 
     @property
@@ -166,6 +177,13 @@ class Attempt:
     error: str | None = None
     traceback: str | None = None
     superseded: str | None = field(default=None)
+
+
+def first_id_of(instant: datetime) -> str:
+    """Return the least id that a job made at this instant could have: all of earlier ones are less."""
+    millis = max(0, int(instant.timestamp() * 1000))
+    text = f"{millis:012x}"
+    return f"{text[:8]}-{text[8:12]}-7000-8000-000000000000"
 
 
 def new_id(now: datetime) -> str:

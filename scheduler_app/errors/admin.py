@@ -12,13 +12,30 @@ class CursorError(SchedulerError, ValueError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The cursor cannot be used: it was cut, changed, or made before the signing key changed."
-            " Ask again without cursor=, and follow next_cursor from there."
+            "The cursor cannot be used: it was cut, changed, made for another filter or order, or made before the"
+            " signing key changed. Ask again without a cursor, and follow the next one from there."
         )
 
 
 class RequestError(SchedulerError, ValueError):
     """A request names parameters that do not exist or cannot be used; `problems` has a sentence for each, by name."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(" ".join(self.problems.values()))
+
+
+class BodyError(RequestError):
+    """The body of a request cannot be used; `problems` has a sentence for each place, by its JSON pointer."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(problems)
+        told = [f"{pointer or 'The body'}: {sentence}" for pointer, sentence in self.problems.items()]
+        self.args = (" ".join(told),)
+
+
+class FilterError(SchedulerError, ValueError):
+    """A filter has unknown names or values that cannot be used; `problems` has a sentence for each, by name."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)

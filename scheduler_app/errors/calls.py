@@ -37,10 +37,11 @@ class TooFarError(SchedulerError, ValueError):
 
 
 class OptionError(SchedulerError, ValueError):
-    """An option of `using()` is unknown or has a value that cannot be used."""
+    """An option of `using()`, of another verb, or of a schedule, is unknown or has a value that cannot be used."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"using({name}=...): {problem}")
+    def __init__(self, name: str, problem: str, verb: str = "using", *, of_schedule: bool = False) -> None:
+        self.name, self.problem = name, problem
+        super().__init__(f"The schedule's {name}=...: {problem}" if of_schedule else f"{verb}({name}=...): {problem}")
 
 
 class UnknownQueueError(SchedulerError, LookupError):
@@ -54,11 +55,39 @@ class UnknownQueueError(SchedulerError, LookupError):
         )
 
 
+class UnknownExecutorError(SchedulerError, LookupError):
+    """A job was added for an executor that is not configured."""
+
+    def __init__(self, executor: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(
+            f"There is no executor {executor!r}; SCHEDULER_EXECUTORS and SCHEDULER_QUEUES have"
+            f" {', '.join(map(repr, names))}.{did_you_mean(executor, names)}"
+        )
+
+
+class CarryError(SchedulerError, RuntimeError):
+    """Something that SCHEDULER_CARRY names could not be taken or set."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"SCHEDULER_CARRY names {name!r}, which could not be carried: {problem}.")
+
+
 class BatchError(SchedulerError, ValueError):
     """The calls handed to `schedule_many` are not in its form, or too many."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"schedule_many: {problem}")
+
+
+class AfterResponseError(SchedulerError, ValueError):
+    """More calls than may wait for the end of one response."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"after_response: {most:,} calls wait for this response, and more may not."
+            " Defer one call that does it all, or raise SCHEDULER_MAX_BATCH."
+        )
 
 
 class ReminderError(SchedulerError, ValueError):

@@ -58,6 +58,10 @@ class MalformedPayloadError(PayloadError, ValueError):
         super().__init__(f"The stored arguments cannot be read: {reason}. Nothing was run with them.")
 
 
+class UnknownValueError(MalformedPayloadError):
+    """A stored argument is well written, and of a type or Enum that is not known here: a newer version may know it."""
+
+
 class ResultError(SchedulerError, ValueError):
     """What a function returned cannot be stored, or a stored result cannot be read."""
 

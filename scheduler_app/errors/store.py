@@ -39,6 +39,19 @@ class StoreRefusedError(StoreError):
         )
 
 
+class ForkedError(StoreError):
+    """This process was forked in the middle of its parent's work on SQLite, and cannot use SQLite."""
+
+    def __init__(self, path: str = "") -> None:
+        where = f"in a transaction on the SQLite file {path}" if path else "at work on SQLite"
+        first = "End that transaction before you fork (db.session.commit(), or close())" if path else "Fork again"
+        super().__init__(
+            f"This process was forked while its parent was {where}, and SQLite takes the parent's locks for its own"
+            f" here. Nothing was stored. {first}, start it with multiprocessing's 'spawn' or"
+            " 'forkserver', or set SCHEDULER_DATABASE_URL to PostgreSQL or MariaDB."
+        )
+
+
 class DriverMissingError(StoreError):
     """The library that speaks to the database cannot be imported."""
 
@@ -46,6 +59,17 @@ class DriverMissingError(StoreError):
         super().__init__(
             f"{database} needs its driver {driver}, which cannot be imported ({reason})."
             f" Install it: pip install 'scheduler-app[{extra}]'"
+        )
+
+
+class GreenSocketsError(StoreError):
+    """The database's driver would use sockets that only one thread may use, in a process with several."""
+
+    def __init__(self, who: str, driver: str) -> None:
+        super().__init__(
+            f"{who} has replaced this process's sockets and not its threads, so a connection of {driver} would hang"
+            f" as soon as a second thread used it. Have {who} replace both or neither; where it replaces both, jobs run"
+            " in 'flask scheduler run' beside it."
         )
 
 

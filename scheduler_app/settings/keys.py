@@ -9,8 +9,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from scheduler_app.settings import readers
+from scheduler_app.settings.carried import carry
 from scheduler_app.settings.database_url import database_url, masked
 from scheduler_app.settings.readers import Reader
+from scheduler_app.settings.retention import retention
 from scheduler_app.settings.sections import ExecutorSettings, QueueSettings, executors, queues
 
 PREFIX: Final = "SCHEDULER_"
@@ -56,14 +58,36 @@ class Settings:
     queues: Mapping[str, QueueSettings] | None = _key(
         None,
         queues,
-        "The queues that exist, as a list of names or as {name: {'executor': alias}}; 'default' always does.",
+        "The queues that exist, as a list of names or as {name: options}; 'default' always does. Options are 'executor'"
+        " (an alias), and how many jobs run at once: 'concurrency' across all processes, 'concurrency_per_process'.",
         words="any queue that a job names",
     )
     executors: Mapping[str, ExecutorSettings] = _key(
         lambda: executors({}),
         executors,
-        "What runs jobs, in APScheduler's shape: {alias: {'type': 'threads', 'max_workers': 10}}.",
+        "What runs jobs, in APScheduler's shape: {alias: {'type': 'threads', 'max_workers': 10}}; of 'processes' also"
+        " 'memory_mb' (what one job may take) and 'max_jobs_per_process' (after how many one is replaced).",
         words="{'default': {'type': 'threads', 'max_workers': 10}}",
+    )
+    app: str | None = _key(
+        None,
+        readers.app_path,
+        "What makes this app in the processes of an executor, as `flask --app` takes it: 'shop:create_app'.",
+        words="FLASK_APP",
+    )
+    join_session: bool = _key(
+        False,
+        readers.switch,
+        "Whether a call is stored in the transaction of Flask-SQLAlchemy's `db.session` where it names no other"
+        " session, as if by `using(session=db.session)`: it is then there if and when that is committed.",
+        words="no",
+    )
+    eager: bool = _key(
+        False,
+        readers.switch,
+        "Whether each call runs at once, in the thread that schedules it, and raises there what its function raises;"
+        " for tests.",
+        words="no",
     )
     timezone: ZoneInfo = _key(  # noqa: RUF009 - it makes a dataclasses.field, as all of these do
         lambda: ZoneInfo("UTC"),
@@ -86,6 +110,19 @@ class Settings:
         words="derived from SECRET_KEY and SECRET_KEY_FALLBACKS",
         name="SCHEDULER_SIGNING_KEY",
         secret=True,
+    )
+    carry: Mapping[str, tuple[Any, Any]] = _key(
+        lambda: MappingProxyType({}),
+        carry,
+        "What travels with a job from the request that schedules it: names among 'request_id', 'user_id', 'locale' and"
+        " 'trace_parent', or {name: function} for the app's own.",
+        words="nothing",
+    )
+    base_url: str | None = _key(
+        None,
+        readers.base_url,
+        "Where the app is reached, such as 'https://shop.example/': by it `url_for` works in jobs, too.",
+        words="as SERVER_NAME says",
     )
     heartbeat_seconds: float = _key(
         5.0, readers.seconds(least=0.05), "How often a process shows the others that it lives."
@@ -111,6 +148,18 @@ class Settings:
     sqlite_journal: str | None = _key(
         None, readers.one_of("wal", "delete"), "The journal mode of a SQLite file.", words="'wal' where that is safe"
     )
+    retention: Mapping[str, float | None] = _key(
+        lambda: retention({}),
+        retention,
+        "For how many seconds a finished job is kept: a number for all, or {state: seconds}, where None is for good.",
+        words="{'succeeded': 86400, 'failed': 1209600, 'cancelled': 1209600, 'missed': 1209600}: a day, else two weeks",
+        name="SCHEDULER_RETENTION_SECONDS",
+    )
+    audit_retention_seconds: float = _key(
+        90 * 86_400.0,
+        readers.seconds(least=0),
+        "For how many seconds the audit keeps who changed what (ninety days), whatever becomes of the jobs.",
+    )
     max_crashes: int = _key(
         3, readers.count("crashes"), "How many deaths of a process a job may cause or witness before it fails."
     )
@@ -133,6 +182,18 @@ class Settings:
     )
     not_started_seconds: float = _key(
         0.25, readers.seconds(least=0.01), "After how long a claimed job that has not started is given back."
+    )
+    after_response_delay_seconds: float = _key(
+        0.025,
+        readers.seconds(least=0),
+        "How long after the server has closed a response the calls of `after_response` start: some servers send an"
+        " empty response, or the end of a streamed one, only then.",
+    )
+    after_response_fallback_seconds: float = _key(
+        10.0,
+        readers.seconds(least=0.2),
+        "When the calls of `after_response` start if the process dies before the close of the response; a response that"
+        " is open puts it off.",
     )
     connect_timeout_seconds: float = _key(
         5.0, readers.seconds(least=1), "How long to wait for a connection to the database."

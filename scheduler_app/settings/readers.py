@@ -20,7 +20,7 @@ from scheduler_app.errors import did_you_mean
 Reader = Callable[[Any], Any]
 
 ADMIN_ROLES: Final = ("viewer", "operator", "admin")
-_MOST_SECONDS: Final = 1000 * 365 * 86_400
+MOST_SECONDS: Final = 1000 * 365 * 86_400
 
 
 class Refused(ValueError):
@@ -65,8 +65,8 @@ def seconds(*, least: float) -> Reader:
 
     def read(raw: Any) -> float:
         number = raw.total_seconds() if isinstance(raw, timedelta) else _number(raw)
-        if not least <= number <= _MOST_SECONDS:  # False for NaN too.
-            raise Refused(f"must be a number of seconds from {least:g} to {_MOST_SECONDS}, not {shown(raw)}.")
+        if not least <= number <= MOST_SECONDS:  # False for NaN too.
+            raise Refused(f"must be a number of seconds from {least:g} to {MOST_SECONDS}, not {shown(raw)}.")
         return number
 
     return read
@@ -145,6 +145,21 @@ def prefix(raw: Any) -> str:
     if not re.fullmatch(r"(/[\w.~-]+)+/?", path, re.ASCII):
         raise Refused(f"must be a path that starts with '/', such as '/scheduler', not {shown(raw)}.")
     return path.rstrip("/")
+
+
+def app_path(raw: Any) -> str:
+    """Read what `flask --app` takes: a module or a file, perhaps with a name or a call after a colon."""
+    if not isinstance(raw, str):
+        raise Refused(f"must be text such as 'shop:create_app', not a value of type {type(raw).__name__}.")
+    return raw.strip()
+
+
+def base_url(raw: Any) -> str:
+    """Read the address under which an app is reached: scheme, host and perhaps a path."""
+    address = str(raw).strip()
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", address):
+        raise Refused(f"must be an address such as 'https://shop.example/', not {shown(raw)}.")
+    return address
 
 
 # -- secrets ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scheduler_app.settings import readers
 from scheduler_app.settings.database_url import RefusedInMemory, anchored, database_url
 from scheduler_app.settings.keys import FIELDS, PREFIX, Settings
 from scheduler_app.settings.readers import Reader, Refused
-from scheduler_app.settings.sections import ExecutorSettings, QueueSettings
+from scheduler_app.settings.sections import ExecutorSettings, QueueSettings, named_executors
 
 FLASK_APSCHEDULER_KEYS: Final = frozenset(
     {
@@ -37,14 +37,18 @@ def read_settings(
     debug: bool,
     default_url: str | None = None,
     default_folder: str | None = None,
+    is_flask_apscheduler_here: bool = False,
 ) -> tuple[Settings, tuple[str, ...]]:
     """Read an app's configuration; give its settings, and notices to log.
 
     A key that is None or empty counts as not set. `default_url` is the URL, with its password, of the database that
     the app already has; a relative path in it starts at `default_folder`, any other at `instance_path`.
+    Flask-APScheduler's keys are worth a notice unless it is here to read them.
     Raises `ConfigurationError` with every problem there is; opens and creates nothing.
     """
     reading = _Reading(config)
+    if not is_flask_apscheduler_here:
+        reading.note_foreign_keys()
     values = reading.read_keys()
     values["timezone_configured"] = "timezone" in values
     values.setdefault("signing_secrets", reading.read_app_secrets())
@@ -60,6 +64,20 @@ def read_settings(
     return settings, tuple(reading.notices)
 
 
+def is_set(config: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a key has a value: None and a blank text are none."""
+    value = config.get(name)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def read_executors(raw: Any) -> dict[str, ExecutorSettings]:
+    """Read executors that are configured in APScheduler's way, by alias. Raises `ConfigurationError`."""
+    try:
+        return named_executors(raw)
+    except Refused as refused:
+        raise ConfigurationError([f"configure(executors=...) {problem}" for problem in refused.problems]) from None
+
+
 def _default_file(app_name: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", app_name).strip("-.") or "app"
     return f"sqlite:///{name}-scheduler.sqlite3"
@@ -67,7 +85,8 @@ def _default_file(app_name: str) -> str:
 
 def _did_you_mean_key(name: str) -> str:
     """Compare without the prefix, which would make any two keys look alike."""
-    hint = did_you_mean(name.removeprefix(PREFIX), [key.removeprefix(PREFIX) for key in FIELDS])
+    keys = (*FIELDS, *sorted(FLASK_APSCHEDULER_KEYS))
+    hint = did_you_mean(name.removeprefix(PREFIX), [key.removeprefix(PREFIX) for key in keys])
     return hint.replace("'", f"'{PREFIX}", 1)
 
 
@@ -79,17 +98,19 @@ class _Reading:
         self.problems: list[str] = []
         self.notices: list[str] = []
         self.failed: set[str] = set()
-        self._sort_out_foreign_keys()
+        self._note_unknown_keys()
 
     def is_set(self, name: str) -> bool:
-        """Tell whether a key has a value: None and a blank text are none."""
-        value = self.config.get(name)
-        return value is not None and not (isinstance(value, str) and not value.strip())
+        """Tell whether a key has a value."""
+        return is_set(self.config, name)
 
-    def _sort_out_foreign_keys(self) -> None:
+    def _note_unknown_keys(self) -> None:
         known = FIELDS.keys() | FLASK_APSCHEDULER_KEYS
         for name in sorted(name for name in self.config if name.startswith(PREFIX) and name not in known):
             self.problems.append(f"{name} is not a setting.{_did_you_mean_key(name)}")
+
+    def note_foreign_keys(self) -> None:
+        """Note, at once, the keys of Flask-APScheduler."""
         foreign = sorted(FLASK_APSCHEDULER_KEYS.intersection(self.config))
         jobs = self.config.get("JOBS")
         if isinstance(jobs, list | tuple) and any(isinstance(job, Mapping) and "func" in job for job in jobs):
@@ -144,6 +165,8 @@ class _Reading:
         """Note values that are sound alone and not together."""
         if not self.failed & {"lease_seconds", "heartbeat_seconds"}:
             self._compare_lease(settings.lease_seconds, settings.heartbeat_seconds)
+        if not self.failed & {"after_response_delay_seconds", "after_response_fallback_seconds"}:
+            self._compare_responses(settings.after_response_delay_seconds, settings.after_response_fallback_seconds)
         if not self.failed & {"queues", "executors"}:
             self._compare_queues(settings.queues or {}, settings.executors)
 
@@ -152,6 +175,13 @@ class _Reading:
             self.problems.append(
                 f"SCHEDULER_LEASE_SECONDS ({lease:g}) must be at least three times SCHEDULER_HEARTBEAT_SECONDS"
                 f" ({beat:g}), or a process that is only slow would be taken for dead."
+            )
+
+    def _compare_responses(self, delay: float, fallback: float) -> None:
+        if fallback <= delay:
+            self.problems.append(
+                f"SCHEDULER_AFTER_RESPONSE_FALLBACK_SECONDS ({fallback:g}) must be more than"
+                f" SCHEDULER_AFTER_RESPONSE_DELAY_SECONDS ({delay:g}), which is the ordinary way."
             )
 
     def _compare_queues(self, queues: Mapping[str, QueueSettings], executors: Mapping[str, ExecutorSettings]) -> None:

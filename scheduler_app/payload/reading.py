@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from scheduler_app.errors import MalformedPayloadError, ResultError
+from scheduler_app.errors import MalformedPayloadError, ResultError, UnknownValueError
 from scheduler_app.payload.tags import CONTAINERS, DEEPEST, READERS, TAG, Allowed, is_unicode, read_enum
 
 
@@ -17,10 +17,15 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     context: dict[str, Any]
+    secret: tuple[int | str, ...] = ()
+    """The places of arguments that nobody may see, as `encode_call` got them."""
 
 
 def decode_call(text: str, *, allowed: Allowed) -> Call:
-    """Return the arguments that `encode_call` wrote. Raises `MalformedPayloadError` and nothing else."""
+    """Return the arguments that `encode_call` wrote. Raises `MalformedPayloadError` and nothing else.
+
+    That is `UnknownValueError` where a value is well written, and of a type or Enum that is not known here.
+    """
     parts = _load(text)
     if type(parts) is not dict or not _is_call(parts):
         raise MalformedPayloadError("they are not an object of arguments, keyword arguments and context")
@@ -29,7 +34,7 @@ def decode_call(text: str, *, allowed: Allowed) -> Call:
         reader = _Reader(allowed)
         args = reader.items(args, DEEPEST)
         kwargs, context = reader.table(kwargs, DEEPEST), reader.table(context, DEEPEST)
-    return Call(tuple(args), kwargs, context)
+    return Call(tuple(args), kwargs, context, tuple(parts.get("s", ())))
 
 
 def decode_result(text: str, *, allowed: Allowed) -> Any:
@@ -45,8 +50,13 @@ def _is_call(parts: dict[str, Any]) -> bool:
     return (
         type(parts.get("a")) is list
         and type(parts.get("k")) is dict
-        and (len(parts) == 2 or (len(parts) == 3 and type(parts.get("c")) is dict))
+        and (len(parts) == 2 or _is_rest({name: part for name, part in parts.items() if name not in ("a", "k")}))
     )
+
+
+def _is_rest(parts: dict[str, Any]) -> bool:
+    context, secret = parts.pop("c", {}), parts.pop("s", [])
+    return not parts and type(context) is dict and type(secret) is list and all(type(s) in (int, str) for s in secret)
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
@@ -120,7 +130,8 @@ class _Reader:
             raise
         except (Exception, SystemExit) as error:  # whatever a constructor or an imported module raises
             reason = f"{type(error).__name__}: {error}"[:200]
-            raise MalformedPayloadError(f"the value of a {tag!r} is not valid ({reason})") from None
+            kind = UnknownValueError if tag == "enum" else MalformedPayloadError
+            raise kind(f"the value of a {tag!r} is not valid ({reason})") from None
 
     def value(self, tag: str, stored: Any, depth: int) -> Any:
         if tag in READERS:
@@ -131,7 +142,7 @@ class _Reader:
             return self.table(_of(dict, stored), depth)
         if tag == "enum":
             return read_enum(_of(list, stored), self.allowed)
-        raise MalformedPayloadError(f"the tag {tag[:40]!r} is unknown")
+        raise UnknownValueError(f"the tag {tag[:40]!r} is unknown")
 
 
 _MAKERS: dict[str, Callable[[list[Any]], Any]] = {tag: kind for kind, tag in CONTAINERS.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NoReturn
@@ -43,11 +43,12 @@ def encode_call(
     kwargs: dict[str, Any],
     context: dict[str, Any] | None = None,
     *,
+    secret: Sequence[int | str] = (),
     max_bytes: int,
     max_depth: int = 32,
     allowed: Allowed,
 ) -> str:
-    """Return the arguments as compact ASCII JSON.
+    """Return the arguments as compact ASCII JSON, with the places of those that nobody may see.
 
     Raises `PayloadTypeError` or `PayloadValueError` with the path of the offending value,
     `PayloadTooLargeError` beyond `max_bytes`, `PayloadTooDeepError` beyond `max_depth` nested containers.
@@ -61,6 +62,8 @@ def encode_call(
         parts = {"a": packer.items(args, depth, ("args",)), "k": packer.table(kwargs, depth, ("kwargs",))}
         if context is not None:
             parts["c"] = packer.table(context, depth, ("context",))
+    if secret:
+        parts["s"] = list(secret)
     return _within(max_bytes, _to_json(parts))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from itertools import groupby
 
 from apscheduler.triggers.cron import CronTrigger
@@ -58,8 +58,17 @@ WEEKDAY = _Field("weekday", 0, 7, {name: number for number, name in enumerate(WE
 FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 
 
-def cron_trigger(expression: str, timezone: tzinfo) -> CronTrigger:
+def cron_trigger(
+    expression: str,
+    timezone: tzinfo,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    jitter: float | None = None,
+) -> CronTrigger:
     """Return the trigger of a standard crontab line, or of a nickname such as ``@daily``, in `timezone`.
+
+    It fires from `start` to `end`, both aware and inclusive, and up to `jitter` seconds late.
 
     Weekdays 0 and 7 are Sunday; weekday ranges may run over the end of the week (``fri-mon``, ``5-7``). Raises
     `CronError` for a malformed line, for one that never fires, and for one that restricts both day-of-month and
@@ -78,6 +87,9 @@ def cron_trigger(expression: str, timezone: tzinfo) -> CronTrigger:
         month=_written(MONTH, months),
         day_of_week=_written_weekdays(weekdays),
         timezone=timezone,
+        start_date=start,
+        end_date=end,
+        jitter=jitter,
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -14,7 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app.errors import IntervalError
-from scheduler_app.schedules.triggers import trigger_facts
+from scheduler_app.schedules.triggers import trigger_facts, without_starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Schedule:
     title: str
     """What a person reads: APScheduler's job name."""
     task: str
-    payload: str
+    payload: str = field(repr=False)
     trigger: str
-    signature: str
+    signature: str = field(repr=False)
     queue: str
     priority: int
     next_run_time: datetime | None
@@ -38,14 +38,24 @@ class Schedule:
     """Rises by 1 with each `next_run_time` that a person chose, so that one instant can fire anew."""
     misfire_grace_time: int | None
     coalesce: bool
+    """Whether the latest of several missed fire times stands for all, unless `catch_up` says otherwise."""
     max_instances: int
+    """How many of its jobs may be unfinished at once."""
     max_attempts: int = 1
+    retry: str | None = None
+    """The retry policy, as `encode_policy` writes it."""
     at_most_once: bool = False
     declared: bool = False
     tags: tuple[str, ...] = ()
     last_fire_time: datetime | None = None
     error: str | None = None
     created_at: datetime | None = None
+    catch_up: str | None = None
+    """`none`, which APScheduler has no word for; None: as `coalesce` says. See `policy`."""
+    overlap: str | None = None
+    """`queue`, which APScheduler has no word for; None: as `max_instances` says."""
+    orphaned_at: datetime | None = None
+    """Since when code that declared it does so no longer; None while it does, and for one that no code declared."""
 
 
 def definition(
@@ -56,9 +66,7 @@ def definition(
     The start of an interval is left out: it tells when the schedule was declared, not what. `options` must be plain
     data that JSON can carry. 64 hexadecimal digits, stable over processes and versions of Python.
     """
-    facts = trigger_facts(trigger)
-    if facts["kind"] == "interval":
-        del facts["start"]
+    facts = without_starts(trigger_facts(trigger))
     whole = [task, payload, facts, queue, int(priority), dict(options)]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -73,8 +81,10 @@ def every_trigger(
     seconds: float = 0,
     start: datetime,
     timezone: tzinfo,
+    end: datetime | None = None,
+    jitter: float | None = None,
 ) -> IntervalTrigger:
-    """Return an interval trigger that fires at `start` (aware) and then every so often.
+    """Return an interval trigger that fires at `start` (aware) and then every so often, until `end`, which is included.
 
     The interval is time that passes, so a change of clocks does not touch it. Raises `IntervalError` for less than 1
     second, and for a number that is not finite or too large.
@@ -90,7 +100,8 @@ def every_trigger(
         raise IntervalError(f"it is {interval.total_seconds():g} seconds")
     if start.tzinfo is None:
         raise IntervalError(f"its start {start.isoformat()} has no time zone")
-    return IntervalTrigger(seconds=interval.total_seconds(), start_date=start, timezone=timezone)
+    seconds = interval.total_seconds()
+    return IntervalTrigger(seconds=seconds, start_date=start, timezone=timezone, end_date=end, jitter=jitter)
 
 
 def _require_finite(name: str, value: object) -> None:

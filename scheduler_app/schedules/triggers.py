@@ -1,26 +1,27 @@
-"""A trigger as text and back: JSON of APScheduler's date, interval and cron triggers.
+"""A trigger as text: JSON of APScheduler's date, interval, calendar interval, cron, and and or triggers.
 
-One text for one behaviour, so that texts can be compared. Reading executes nothing: the text names one of three kinds
-and gives plain values, which are checked.
+One text for one behaviour, so that texts can be compared. `stored_triggers` reads it back.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.calendarinterval import CalendarIntervalTrigger
+from apscheduler.triggers.combining import AndTrigger, BaseCombiningTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.cron.fields import DEFAULT_VALUES
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from apscheduler.util import astimezone
 
-from scheduler_app.errors import MalformedTriggerError, TriggerError
+from scheduler_app.errors import TriggerError
+from scheduler_app.schedules.calendar_dates import time_of_day
+from scheduler_app.schedules.combined import COMBINATIONS
 
 LONGEST_TEXT = 10_000
 """Characters of JSON that a trigger may have."""
@@ -28,14 +29,25 @@ LONGEST_TEXT = 10_000
 LONGEST_JITTER = 366 * 86_400
 """Seconds that a fire time may be delayed at random."""
 
-OFFSET = re.compile(r"([+-])([0-9]{2}):([0-5][0-9])(?::([0-5][0-9]))?")
+CALENDAR_PARTS = ("years", "months", "weeks", "days")
+MOST_PARTS = 100_000
+"""How many of its unit a part of a calendar interval may be."""
+
+DEEPEST = 3
+"""How many combinations may be within each other."""
+MOST_COMBINED = 20
+"""How many triggers a combination may have in all."""
+TOO_DEEP = f"more than {DEEPEST} combinations are within each other"
+TOO_MANY = f"it combines more than {MOST_COMBINED} triggers"
+OWN_JITTER = "it has a jitter of its own, and only that of the whole combination counts"
 
 
 def encode_trigger(trigger: BaseTrigger) -> str:
     """Return `trigger` as JSON text; triggers that behave alike field by field give the same text.
 
-    Raises `TriggerError` for a kind other than date, interval and cron, for a subclass of one, and for a time zone
-    that has neither an IANA name nor a fixed offset.
+    A combination keeps the order of its triggers: it is shown in the time zone of the first. Raises `TriggerError` for
+    a class that is none of APScheduler's own, for a time zone that has neither an IANA name nor a fixed offset, and for
+    a combination that is empty, too deep or too large, or in which a trigger has a jitter or cannot be stored.
     """
     text = _json(trigger_facts(trigger))
     if len(text) > LONGEST_TEXT:
@@ -45,13 +57,99 @@ def encode_trigger(trigger: BaseTrigger) -> str:
 
 def trigger_facts(trigger: BaseTrigger) -> dict[str, Any]:
     """Return what `encode_trigger` writes, as plain data. Raises `TriggerError` as it does."""
+    facts = _facts(trigger, 0)
+    if _count(facts) > MOST_COMBINED:
+        raise TriggerError(type(trigger).__name__, TOO_MANY)
+    return facts
+
+
+def says_the_same(trigger: BaseTrigger, other: BaseTrigger, *, since: datetime, now: datetime) -> bool:
+    """Whether two triggers say the same, so that a schedule need not start anew.
+
+    The start of an interval that was not given but counted from when the trigger was made, between `since` (when this
+    process began) and `now`, says nothing. Raises `TriggerError` as `encode_trigger` does.
+    """
+    one, two = trigger_facts(trigger), trigger_facts(other)
+    _drop_counted_starts(trigger, one, two, since, now)
+    return one == two
+
+
+def _drop_counted_starts(
+    trigger: BaseTrigger, one: dict[str, Any], two: dict[str, Any], since: datetime, now: datetime
+) -> None:
+    if isinstance(trigger, BaseCombiningTrigger):
+        for child, this, that in zip(trigger.triggers, one["of"], two.get("of", ()), strict=False):
+            _drop_counted_starts(child, this, that, since, now)
+    elif counts_from_its_making(trigger, since=since, now=now):
+        one.pop("start", None)
+        two.pop("start", None)
+
+
+def counts_from_its_making(trigger: BaseTrigger, *, since: datetime, now: datetime) -> bool:
+    """Whether an interval's start was not given, but counted by APScheduler from when the trigger was made."""
+    if isinstance(trigger, CalendarIntervalTrigger):
+        began, today = (at.astimezone(trigger.timezone).date() for at in (since, now))
+        return bool(began <= trigger.start_date <= today)
+    return isinstance(trigger, IntervalTrigger) and since <= trigger.start_date - trigger.interval <= now
+
+
+def without_starts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a trigger without the starts of intervals, which may tell when it was made."""
+    if "of" in facts:
+        return {**facts, "of": [without_starts(child) for child in facts["of"]]}
+    return {name: value for name, value in facts.items() if name != "start" or facts["kind"] == "cron"}
+
+
+def given_starts(trigger: BaseTrigger, *, since: datetime, now: datetime) -> Any:
+    """Return the start that a trigger was given, as text or None; of a combination, a list of its triggers'."""
+    if isinstance(trigger, BaseCombiningTrigger):
+        return [given_starts(child, since=since, now=now) for child in trigger.triggers]
+    start = getattr(trigger, "start_date", None)
+    if start is None or counts_from_its_making(trigger, since=since, now=now):
+        return None
+    return _instant(start) if isinstance(start, datetime) else start.isoformat()
+
+
+def _facts(trigger: BaseTrigger, depth: int) -> dict[str, Any]:
     if type(trigger) is DateTrigger:
         return {"kind": "date", "at": _instant(trigger.run_date), "timezone": _zone_name(trigger.run_date.tzinfo)}
     if type(trigger) is IntervalTrigger:
         return _interval_facts(trigger)
     if type(trigger) is CronTrigger:
         return _cron_facts(trigger)
+    if type(trigger) is CalendarIntervalTrigger:
+        return _calendar_facts(trigger)
+    if type(trigger) in COMBINATIONS:
+        return _combination_facts(trigger, depth)
     raise TriggerError(type(trigger).__name__)
+
+
+def _combination_facts(trigger: BaseCombiningTrigger, depth: int) -> dict[str, Any]:
+    name, children = type(trigger).__name__, trigger.triggers
+    if not isinstance(children, list | tuple) or not children:
+        raise TriggerError(name, f"it combines no triggers. Give it a list of some: {name}([CronTrigger(hour=4), ...])")
+    if len(children) > MOST_COMBINED:
+        raise TriggerError(name, TOO_MANY)
+    if depth == DEEPEST:
+        raise TriggerError(name, TOO_DEEP)
+    of = [_child_facts(child, depth + 1, name, number) for number, child in enumerate(children, 1)]
+    jitter = {"jitter": _jitter(trigger)} if trigger.jitter else {}
+    return {"kind": "and" if type(trigger) is AndTrigger else "or", "of": of, **jitter}
+
+
+def _child_facts(trigger: BaseTrigger, depth: int, combination: str, number: int) -> dict[str, Any]:
+    try:
+        facts = _facts(trigger, depth)
+        if "jitter" in facts:
+            raise TriggerError(type(trigger).__name__, f"{OWN_JITTER}. Give the outermost one jitter={trigger.jitter}")
+    except TriggerError as error:
+        raise error.within(combination, number) from None
+    return facts
+
+
+def _count(facts: dict[str, Any]) -> int:
+    """Return how many triggers there are that are no combinations."""
+    return sum(map(_count, facts["of"])) if "of" in facts else 1
 
 
 def _interval_facts(trigger: IntervalTrigger) -> dict[str, Any]:
@@ -71,6 +169,21 @@ def _cron_facts(trigger: CronTrigger) -> dict[str, Any]:
     return {"kind": "cron", "fields": dict(given), **_common_facts(trigger)}
 
 
+def _calendar_facts(trigger: CalendarIntervalTrigger) -> dict[str, Any]:
+    parts = {name: getattr(trigger, name) for name in CALENDAR_PARTS}
+    for name, value in parts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_PARTS:
+            wanted = f"a whole number from 0 to {MOST_PARTS}"
+            raise TriggerError("CalendarIntervalTrigger", f"its {name} is {value!r}, but must be {wanted}")
+    facts: dict[str, Any] = {name: value for name, value in parts.items() if value}
+    facts |= {"at": time_of_day(trigger).isoformat(), "start": trigger.start_date.isoformat()}
+    if trigger.end_date:
+        facts["end"] = trigger.end_date.isoformat()
+    if trigger.jitter:
+        facts["jitter"] = _jitter(trigger)
+    return {"kind": "calendar", "timezone": _zone_name(trigger.timezone), **facts}
+
+
 def _common_facts(trigger: IntervalTrigger | CronTrigger) -> dict[str, Any]:
     facts: dict[str, Any] = {"timezone": _zone_name(trigger.timezone)}
     if trigger.start_date:
@@ -82,7 +195,7 @@ def _common_facts(trigger: IntervalTrigger | CronTrigger) -> dict[str, Any]:
     return facts
 
 
-def _jitter(trigger: IntervalTrigger | CronTrigger) -> float:
+def _jitter(trigger: BaseTrigger) -> float:
     jitter = trigger.jitter
     if not isinstance(jitter, int | float) or not 1e-6 <= jitter <= LONGEST_JITTER:
         wanted = f"a number of seconds from 0 to {LONGEST_JITTER}"
@@ -96,7 +209,7 @@ def _zone_name(zone: tzinfo | None) -> str:
     if isinstance(known, timezone):
         return _offset_name(known)
     key = getattr(known, "key", None)
-    if isinstance(key, str) and _is_iana(key):
+    if isinstance(key, str) and is_iana(key):
         return key
     raise TriggerError(
         "in the time zone " + repr(zone), "it has neither an IANA name nor a fixed offset. Use ZoneInfo('Europe/Oslo')"
@@ -114,7 +227,8 @@ def _offset_name(zone: timezone) -> str:
     return f"{sign}{minutes // 60:02}:{minutes % 60:02}" + (f":{seconds:02}" if seconds else "")
 
 
-def _is_iana(key: str) -> bool:
+def is_iana(key: str) -> bool:
+    """Whether a name is one of a time zone that this machine knows."""
     try:
         ZoneInfo(key)
     except (LookupError, ValueError, OSError):
@@ -128,116 +242,3 @@ def _instant(at: datetime) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-# -- reading ---------------------------------------------------------------------------------------
-
-
-def decode_trigger(text: str) -> BaseTrigger:
-    """Return the trigger that `encode_trigger` wrote as `text`; nothing in it is executed.
-
-    Raises `MalformedTriggerError` for anything else, and for a time zone that this machine does not know.
-    """
-    try:
-        facts = _parsed(text)
-        trigger = _READERS[_kind(facts)](facts)
-        if facts:
-            raise ValueError(f"it has an unknown part {min(facts)!r}")
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise MalformedTriggerError(str(text), str(error)) from error
-    return trigger
-
-
-def _parsed(text: object) -> dict[str, Any]:
-    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
-        raise ValueError(f"it is not text of at most {LONGEST_TEXT} characters")
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
-    if not isinstance(facts, dict):
-        raise ValueError("it is not a JSON object")
-    return facts
-
-
-def _kind(facts: dict[str, Any]) -> str:
-    kind = facts.pop("kind", None)
-    if not isinstance(kind, str) or kind not in _READERS:
-        raise ValueError("its kind is not date, interval or cron")
-    return kind
-
-
-def _read_date(facts: dict[str, Any]) -> DateTrigger:
-    return DateTrigger(run_date=_read_instant(facts, "at").astimezone(_read_zone(facts)))
-
-
-def _read_interval(facts: dict[str, Any]) -> IntervalTrigger:
-    seconds = _read_number(facts, "seconds", timedelta.max.total_seconds())
-    if "start" not in facts:  # APScheduler would read the clock
-        raise ValueError("its start is missing")
-    return IntervalTrigger(seconds=seconds, **_read_common(facts))
-
-
-def _read_cron(facts: dict[str, Any]) -> CronTrigger:
-    fields = facts.pop("fields", None)
-    if not isinstance(fields, dict) or not fields or not all(isinstance(value, str) for value in fields.values()):
-        raise ValueError("its fields are not an object of texts")
-    unknown = fields.keys() - set(CronTrigger.FIELD_NAMES)
-    if unknown:
-        raise ValueError(f"it has an unknown field {min(unknown)!r}")
-    return CronTrigger(**fields, **_read_common(facts))
-
-
-_READERS: dict[str, Callable[[dict[str, Any]], BaseTrigger]] = {
-    "date": _read_date,
-    "interval": _read_interval,
-    "cron": _read_cron,
-}
-
-
-def _read_common(facts: dict[str, Any]) -> dict[str, Any]:
-    zone = _read_zone(facts)
-    return {
-        "timezone": zone,
-        "start_date": _read_instant(facts, "start").astimezone(zone) if "start" in facts else None,
-        "end_date": _read_instant(facts, "end").astimezone(zone) if "end" in facts else None,
-        "jitter": _read_number(facts, "jitter", LONGEST_JITTER) if "jitter" in facts else None,
-    }
-
-
-def _read_number(facts: dict[str, Any], name: str, most: float) -> float:
-    value = facts.pop(name, None)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-6 <= value <= most:
-        raise ValueError(f"its {name} is not a number from 0.000001 to {most:g}")
-    return value
-
-
-def _read_instant(facts: dict[str, Any], name: str) -> datetime:
-    value = facts.pop(name, None)
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"its {name} is not an ISO 8601 time") from None
-    if at.tzinfo is None:
-        raise ValueError(f"its {name} has no UTC offset")
-    return at
-
-
-def _read_zone(facts: dict[str, Any]) -> tzinfo:
-    name = facts.pop("timezone", None)
-    if not isinstance(name, str):
-        raise ValueError("its timezone is not a text")
-    if name == "UTC":
-        return UTC
-    match = OFFSET.fullmatch(name)
-    if match:
-        return _read_offset(match)
-    if not _is_iana(name):
-        raise ValueError(f"its time zone {name!r} is not known on this machine")
-    return ZoneInfo(name)
-
-
-def _read_offset(match: re.Match[str]) -> tzinfo:
-    sign, hours, minutes, seconds = match.groups(default="0")
-    offset = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))
-    return timezone(-offset if sign == "-" else offset)

@@ -95,6 +95,12 @@ def address(function: Callable[..., Any]) -> tuple[str, str]:
     return str(function.__module__), str(function.__qualname__)
 
 
+def importable_module(function: Callable[..., Any]) -> str | None:
+    """Return the module that defines a function, by the name under which other processes import it, if they can."""
+    module = address(function)[0]
+    return main_name() if module == "__main__" else module
+
+
 def stored_name(function: Callable[..., Any]) -> str:
     """Return "module:qualname", with the importable name of the main file for `__main__` where it has one."""
     module, qualname = address(function)

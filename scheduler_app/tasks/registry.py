@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import FunctionType
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType, MethodType
 from typing import Any
 
 from scheduler_app.errors import DuplicateTaskError, NotSchedulableError, UnknownTaskError, did_you_mean
+from scheduler_app.tasks.instances import is_method_of_object, method_at
 from scheduler_app.tasks.modules import ModuleRule, import_module, main_name
 from scheduler_app.tasks.refusals import (
     address,
@@ -20,6 +22,7 @@ from scheduler_app.tasks.refusals import (
     same_definition,
     stored_name,
 )
+from scheduler_app.tasks.secret import places
 from scheduler_app.tasks.task import Task, check_name, make_task
 
 DECLARED: dict[str, Task] = {}
@@ -39,6 +42,7 @@ class TaskRegistry:
         self._shared = shared
         self._own: dict[str, Task] = {}
         self._by_function: dict[Callable[..., Any], Task] = {}
+        self._registered: set[str] = set()
 
     def register(self, function: Callable[..., Any], *, name: str | None = None, **options: Any) -> Task:
         """Make a function a task under a stable name, by default "module:qualname".
@@ -49,6 +53,7 @@ class TaskRegistry:
         task = _make(function, name, options)
         _check_free(self._shared, task)
         _put(self._own, task)
+        self._registered |= {task.name, *task.aliases}
         if type(function) is FunctionType:
             self._by_function[function] = task
         return task
@@ -74,6 +79,55 @@ class TaskRegistry:
             task = self._import(name)
             self._own.setdefault(name, task)
         return task
+
+    def known(self, name: str) -> Task | None:
+        """Return the Task of a stored name if it was met here already; nothing is imported to find it."""
+        return self._shared.get(name) or self._own.get(name)
+
+    def registered(self, name: str) -> Task:
+        """Return the Task that somebody registered under a name; functions that were met on the way do not count.
+
+        Raises `UnknownTaskError`, with the nearest name.
+        """
+        task = self._shared.get(name) or (self._own.get(name) if name in self._registered else None)
+        if task is None:
+            names = [known for one in self.registered_tasks() for known in (one.name, *one.aliases)]
+            raise UnknownTaskError(name, f"no task is registered under this name.{did_you_mean(name, names)}")
+        return task
+
+    def registered_tasks(self) -> tuple[Task, ...]:
+        """Return the tasks that somebody registered, by name."""
+        own = [task for name, task in self._own.items() if name in self._registered]
+        return tuple(sorted({task.name: task for task in (*own, *self._shared.values())}.values(), key=_name_of))
+
+    def secret_places(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[int | str, ...]:
+        """Return where the secrets of a call of this function are, whatever the tasks are named that it is known as."""
+        if hasattr(type(function), "is_scheduler_task"):
+            function = function.scheduler_task.function  # type: ignore[attr-defined]
+        redact = {name for task in self._tasks() if task.function == function for name in task.redact}
+        return places(function, redact, args, kwargs)
+
+    def at(self, path: str, function: Callable[..., Any]) -> Task | None:
+        """Return the Task of a method that `path` ("module:object.method") leads to; None when it leads elsewhere.
+
+        The path is its name: each process that runs it takes the object that its own module holds. Raises
+        `NotSchedulableError` where the module, or that of the method's class, is none of the app's.
+        """
+        module, _, qualname = path.partition(":")
+        if module == "__main__":
+            module = main_name() or module
+        method = method_at(sys.modules.get(module) or import_module(module), qualname)
+        if method is None or not (function == method or function is method.__self__):
+            return None
+        self._check_allowed(module, method)
+        return self._own.setdefault(f"{module}:{qualname}", make_task(f"{module}:{qualname}", method, {}))
+
+    def _check_allowed(self, module: str, method: MethodType) -> None:
+        check_kind(method.__func__)
+        if module == "__main__" or not (self.rule.allows(module) and self.rule.allows(address(method.__func__)[0])):
+            raise module_not_allowed(method.__func__)
 
     def names(self) -> tuple[str, ...]:
         """Return the names and aliases that this process can run: registered ones, and those found so far."""
@@ -118,11 +172,22 @@ class TaskRegistry:
             )
         try:
             found = find(import_module(module), qualname)
+            method = method_at(import_module(module), qualname)
         except (Exception, SystemExit) as error:  # an app's module may raise anything, and must not end the loop
             cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise UnknownTaskError(name, f"importing {module!r} failed with {cause}.") from error
         declared = next((task for task in self._tasks() if name in _ways_to(task)), None)
-        return declared or self._found(name, module, qualname, found)
+        return declared or self._through(name, module, method) or self._found(name, module, qualname, found)
+
+    def _through(self, name: str, module: str, method: MethodType | None) -> Task | None:
+        """Return a Task for a method of an object that the module holds; None where there is none."""
+        if method is None:
+            return None
+        try:
+            self._check_allowed(module, method)
+        except NotSchedulableError as error:
+            raise UnknownTaskError(name, f"{error.function} stands there: {error.reason}.") from None
+        return make_task(name, method, {})
 
     def _found(self, name: str, module: str, qualname: str, found: Any) -> Task:
         """Return a Task for what stands at an imported name, once it proves to be a function of the app."""
@@ -140,6 +205,10 @@ class TaskRegistry:
         return make_task(name, found, {})
 
 
+def _name_of(task: Task) -> str:
+    return task.name
+
+
 def _make(function: Callable[..., Any], name: str | None, options: dict[str, Any]) -> Task:
     check_kind(function)
     if name is None and address(function)[0] == "__main__" and main_name() is None:
@@ -148,7 +217,8 @@ def _make(function: Callable[..., Any], name: str | None, options: dict[str, Any
 
 
 def _ways_to(task: Task) -> tuple[str, ...]:
-    return (task.name, *task.aliases, stored_name(task.function))
+    own = () if is_method_of_object(task.function) else (stored_name(task.function),)
+    return (task.name, *task.aliases, *own)
 
 
 def _put(table: dict[str, Task], task: Task) -> Task:

@@ -12,6 +12,9 @@ from typing import Any
 
 from scheduler_app.errors import ArgumentsError, TaskOptionError, did_you_mean
 from scheduler_app.jobs import Priority
+from scheduler_app.retry import RetryPolicy
+from scheduler_app.tasks.limits import ALLOWED, limit_of
+from scheduler_app.tasks.secret import has_secrets, parameters, places, unknown_names
 
 
 class Delivery(StrEnum):
@@ -26,20 +29,49 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A function that may be deferred. `attempts` counts all runs, the first included."""
+    """A function that may be deferred.
+
+    `attempts` counts all runs, the first included; None leaves it to `retry`, and without that it is 1.
+    """
 
     name: str
     function: Callable[..., Any]
     queue: str | None = None
     priority: int | None = None
-    attempts: int = 1
+    attempts: int | None = None
+    retry: RetryPolicy | None = None
     delivery: Delivery = Delivery.AT_LEAST_ONCE
     aliases: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    """The names of arguments that are shown nowhere, beside those that are annotated with `Secret`."""
+    on_success: Callable[..., Any] | None = None
+    """Called with the job and what the function returned, once it has succeeded and that is stored."""
+    on_failure: Callable[..., Any] | None = None
+    """Called with the job and the error, once it has failed for good and that is stored; not before a retry."""
+    timeout: float | None = None
+    """How long one attempt may run, in seconds; None: as long as it takes."""
+    max_lateness: float | None = None
+    """How long after its time it may still start, in seconds; None: however late."""
 
     @property
     def is_async(self) -> bool:
         """Whether calling it gives a coroutine, which must be run to its end."""
         return _is_async(self.function)
+
+    @property
+    def sketch(self) -> str:
+        """How it is called: its parameters without annotations, and "..." for a default, which may be secret."""
+        signature = _signature(self.function)
+        return "(...)" if signature is None else _sketch(signature)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether some call of it may have an argument or a result that nobody may see."""
+        return has_secrets(self.function, self.redact)
+
+    def secret_places(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int | str, ...]:
+        """Return where, among these arguments, those are that nobody may see: positions and names."""
+        return places(self.function, self.redact, args, kwargs)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Check that the function can be called so. Raises `ArgumentsError`, which shows no argument's value.
@@ -107,6 +139,9 @@ def make_task(name: str, function: Callable[..., Any], options: Mapping[str, Any
         if option not in _OPTIONS:
             raise TaskOptionError(name, f"there is no option {option!r}.{did_you_mean(option, _OPTIONS)}")
     checked = {option: _CHECKS[option](name, value) for option, value in options.items()}
+    for unknown in unknown_names(function, checked.get("redact", ())):
+        near = did_you_mean(unknown, parameters(function))
+        raise TaskOptionError(name, f"redact names {unknown!r}, which is none of its arguments.{near}")
     return Task(name, function, **checked)
 
 
@@ -140,10 +175,38 @@ def _attempts(task: str, value: Any) -> int:
     return value
 
 
+def _retry(task: str, value: Any) -> RetryPolicy:
+    if not isinstance(value, RetryPolicy):
+        raise TaskOptionError(task, f"retry={value!r} is not a RetryPolicy, such as RetryPolicy(attempts=5).")
+    return value
+
+
 def _names(task: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, tuple | list) or not all(isinstance(name, str) and name for name in value):
         raise TaskOptionError(task, f"{value!r} is not a tuple of names, such as ('mail.hello',).")
     return tuple(value)
+
+
+def _redact(task: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, tuple | list) or not all(isinstance(name, str) and name for name in value):
+        raise TaskOptionError(task, "redact is not a tuple of names of arguments, such as ('token',).")
+    return tuple(value)
+
+
+def _hook(task: str, name: str, second: str, value: Any) -> Callable[..., Any] | None:
+    problem = f"{name} cannot be called with the job and the {second}; write it as def {name}(job, {second})."
+    if value is None:
+        return None
+    if not callable(value):
+        raise TaskOptionError(task, problem)
+    signature = _signature(value)
+    try:
+        if signature is not None:
+            signature.bind(None, None)
+    except TypeError:
+        raise TaskOptionError(task, problem) from None
+    checked: Callable[..., Any] = value
+    return checked
 
 
 def _delivery(task: str, value: Any) -> Delivery:
@@ -154,10 +217,26 @@ def _delivery(task: str, value: Any) -> Delivery:
         raise TaskOptionError(task, reason) from None
 
 
+def _limit(option: str) -> Callable[[str, Any], float]:
+    def check(task: str, value: Any) -> float:
+        seconds = limit_of(value)
+        if seconds is None:
+            raise TaskOptionError(task, f"{option}={value!r} is not {ALLOWED}.")
+        return seconds
+
+    return check
+
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "queue": _queue,
     "priority": _priority,
     "attempts": _attempts,
+    "retry": _retry,
     "delivery": _delivery,
     "aliases": _names,
+    "redact": _redact,
+    "on_success": lambda task, value: _hook(task, "on_success", "result", value),
+    "on_failure": lambda task, value: _hook(task, "on_failure", "error", value),
+    "timeout": _limit("timeout"),
+    "max_lateness": _limit("max_lateness"),
 }

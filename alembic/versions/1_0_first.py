@@ -49,6 +49,15 @@ def _index_some_states() -> None:
     _partial(
         "scheduler_jobs_rare", ["state", "id"], "state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined')"
     )
+    _index_lists()
+
+
+def _index_lists() -> None:
+    """Index what lists are in the order of, each kind of jobs apart, so that a claim or an end writes to few."""
+    _partial("scheduler_jobs_waiting", ["id"], "state = 'scheduled'")
+    _partial("scheduler_jobs_next", ["run_at", "id"], "state = 'scheduled'")
+    _partial("scheduler_jobs_ended", ["state", "finished_at", "id"], "finished_at IS NOT NULL")
+    _partial("scheduler_jobs_key", ["key", "id"], "key IS NOT NULL")
 
 
 def _vacuum_often(table: str) -> None:
@@ -78,15 +87,18 @@ def upgrade() -> None:
         "scheduler_audit",
         sa.Column("id", identifier(64), nullable=False),
         sa.Column("at", Instant, nullable=False),
-        sa.Column("actor", long_text()),
-        sa.Column("source", long_text()),
+        sa.Column("actor", identifier(), nullable=False),
+        sa.Column("role", identifier(16), nullable=False),
+        sa.Column("source", long_text(), nullable=False),
         sa.Column("action", identifier(), nullable=False),
-        sa.Column("target", long_text()),
+        sa.Column("target", identifier()),
         sa.Column("before", long_text()),
         sa.Column("after", long_text()),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("scheduler_audit_at", "scheduler_audit", ["at", "id"])
+    op.create_index("scheduler_audit_actor", "scheduler_audit", ["actor", "id"])
+    op.create_index("scheduler_audit_action", "scheduler_audit", ["action", "id"])
+    op.create_index("scheduler_audit_target", "scheduler_audit", ["target", "id"])
     op.create_table(
         "scheduler_jobs",
         sa.Column("id", identifier(64), nullable=False),

@@ -34,7 +34,6 @@ class Checkpointer:
         self._ballot = f"{path}-checkpointer"
         self._turn = Lock()
         self._held: int | None = None
-        self._pid = 0
         self._limit = LONG_BYTES
 
     def checkpoint_if_long(self, engine: Engine) -> None:
@@ -52,6 +51,13 @@ class Checkpointer:
         finally:
             self._turn.release()
 
+    def forget_parent(self) -> None:
+        """In a forked child: let go of the election, which the parent holds, and which would outlive it here."""
+        self._turn = Lock()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
     def _is_long(self) -> bool:
         try:
             return os.stat(self._wal).st_size > self._limit
@@ -62,18 +68,15 @@ class Checkpointer:
         """Hold the lock file from the first success until this process ends (a forked child votes anew)."""
         import fcntl
 
-        if self._held is not None and self._pid == os.getpid():
-            return True
         if self._held is not None:
-            os.close(self._held)  # a copy that a fork left here; the parent keeps its own
-            self._held = None
+            return True
         file = os.open(self._ballot, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
             return False
-        self._held, self._pid = file, os.getpid()
+        self._held = file
         return True
 
     def _checkpoint(self, engine: Engine) -> None:

@@ -6,15 +6,17 @@ A claim never reads a row that is not due, so its cost grows neither with the fu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from math import inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Text,
     Update,
     and_,
     bindparam,
@@ -28,7 +30,11 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.sql.selectable import TextualSelect
 
 from ..jobs import JobState, Outcome
+from ..outcomes import why_missed
+from ..queues import is_paused
+from ..schedules import ON_TIME
 from .dialect import Dialect
+from .schedules import WAITING
 from .tables import jobs
 from .types import Instant
 
@@ -37,10 +43,14 @@ KEY_PREFIX = len("v1:01234567")
 
 
 class Unserved(NamedTuple):
-    """What this process found that it cannot run, and leaves to others: task names, and signatures' key prefixes."""
+    """What this process found that it cannot run, and leaves to others.
+
+    Task names, the key prefixes of signatures, and the ids of jobs whose arguments do not fit their task here.
+    """
 
     tasks: Collection[str] = ()
     keys: Collection[str] = ()
+    jobs: Collection[str] = ()
 
 
 class Range(NamedTuple):
@@ -54,6 +64,18 @@ class Range(NamedTuple):
     """When the first one after now is due."""
     crashed: datetime | None
     """When the first of those that outlived a worker is due."""
+    limit: int | None = None
+    """How many of the queue's jobs may run at once across all processes; None: any number."""
+    held: int = 0
+    """How many of them are claimed or running, where there is such a limit."""
+    paused_at: datetime | None = None
+    """When the queue was paused."""
+    paused_until: datetime | None = None
+    """When its pause ends by itself."""
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether its queue is neither paused nor, as it was seen, full."""
+        return not is_paused(self.paused_at, self.paused_until, now) and (self.limit is None or self.held < self.limit)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,8 +84,8 @@ class Claim:
 
     id: str
     task: str
-    payload: str
-    signature: str
+    payload: str = field(repr=False)
+    signature: str = field(repr=False)
     queue: str
     priority: int
     run_at: datetime
@@ -76,10 +98,23 @@ class Claim:
     schedule_uid: str | None
     fire_time: datetime | None
     max_lateness: float | None
+    retry: str | None = None
+    timeout: float | None = None
+    """How long this attempt may run, in seconds; None in the row: the runner puts its task's own here."""
     claimed_at: float = 0.0
     """When it was claimed, on this process's monotonic clock."""
     cancelled: bool = False
     """Whether its cancellation was requested while it ran."""
+    deadline: float = inf
+    """When its timeout is over, on this process's monotonic clock; set when it starts."""
+    saw_timeout: bool = False
+    """Whether its function has asked, and heard, that its timeout is over."""
+    progress: str | None = None
+    """How far it last said that it is; the loop stores it, and takes it away here."""
+
+    def tell_progress(self, progress: str) -> None:
+        """Have the loop store how far the job is."""
+        self.progress = progress
 
 
 RANGES = """
@@ -94,8 +129,15 @@ RANGES = """
 
 _PEEK = """
     WITH RECURSIVE {ranges},
+    standing AS {materialized} (
+      SELECT names.queue, q.concurrency, q.paused_at, q.paused_until,
+        CASE WHEN q.concurrency IS NULL THEN 0 ELSE
+          (SELECT count(*) FROM scheduler_jobs WHERE state IN ('claimed', 'running') AND queue = q.name)
+        END AS held
+      FROM names LEFT JOIN scheduler_queues q ON q.name = names.queue WHERE names.queue IS NOT NULL
+    ),
     ranges AS {materialized} (
-      SELECT names.queue, levels.priority,
+      SELECT names.*, levels.priority,
         (SELECT min(run_at) FROM scheduler_jobs
          WHERE state = 'scheduled' AND queue = names.queue AND priority = levels.priority) AS first,
         (SELECT min(run_at) FROM scheduler_jobs
@@ -104,10 +146,12 @@ _PEEK = """
         (SELECT min(run_at) FROM scheduler_jobs
          WHERE state = 'scheduled' AND crashes > 0
            AND queue = names.queue AND priority = levels.priority) AS crashed
-      FROM names CROSS JOIN levels WHERE names.queue IS NOT NULL
+      FROM standing AS names CROSS JOIN levels
     )
     SELECT ranges.queue, ranges.priority, ranges.first, ranges.following, ranges.crashed,
-      (SELECT min(next_run_time) FROM scheduler_schedules) AS next_fire
+      ranges.concurrency, ranges.held, ranges.paused_at, ranges.paused_until,
+      (SELECT next_run_time FROM scheduler_schedules
+       WHERE next_run_time IS NOT NULL AND NOT ({waiting}) ORDER BY next_run_time LIMIT 1) AS next_fire
     FROM (SELECT 1 AS one) AS always LEFT JOIN ranges ON ranges.first IS NOT NULL
 """
 
@@ -115,18 +159,28 @@ _PEEK = """
 @cache
 def _peek(dialect: Dialect) -> TextualSelect:
     """Return a peek's statement: a few steps of an index per queue and priority, however many jobs stand in each."""
-    statement = text(_PEEK.format(ranges=RANGES, materialized=dialect.materialized)).bindparams(
-        bindparam("now", type_=Instant)
+    statement = text(_PEEK.format(ranges=RANGES, materialized=dialect.materialized, waiting=WAITING)).bindparams(
+        bindparam("now", type_=Instant), bindparam("on_time", type_=Instant)
     )
     return statement.columns(
-        jobs.c.queue, jobs.c.priority, first=Instant, following=Instant, crashed=Instant, next_fire=Instant
+        jobs.c.queue,
+        jobs.c.priority,
+        first=Instant,
+        following=Instant,
+        crashed=Instant,
+        paused_at=Instant,
+        paused_until=Instant,
+        next_fire=Instant,
     )
 
 
 def peek(connection: Connection, dialect: Dialect, now: datetime) -> tuple[list[Range], datetime | None]:
-    """Return the ranges that have scheduled jobs, and when the next schedule fires. Locks nothing, and reads no row."""
-    rows = connection.execute(_peek(dialect), {"now": now}).all()
-    return [Range(*row[:5]) for row in rows if row.queue is not None], rows[0].next_fire
+    """Return the ranges that have scheduled jobs, and when the next schedule fires. Locks nothing, and reads no job.
+
+    A schedule that waits for its own jobs fires when they have ended.
+    """
+    rows = connection.execute(_peek(dialect), {"now": now, "on_time": now - ON_TIME}).all()
+    return [Range(*row[:9]) for row in rows if row.queue is not None], rows[0].next_fire
 
 
 def peek_ranges(connection: Connection, dialect: Dialect, now: datetime) -> list[Range]:
@@ -151,6 +205,8 @@ _COLUMNS = (
     jobs.c.schedule_uid,
     jobs.c.fire_time,
     jobs.c.max_lateness,
+    jobs.c.retry,
+    jobs.c.timeout,
 )
 _IS_SCHEDULED: ColumnElement[bool] = literal_column("state = 'scheduled'")
 
@@ -175,6 +231,7 @@ _CRASHED = _due(_COLUMNS, "crashes > 0")
 _served = and_(
     jobs.c.task.not_in(bindparam("tasks", expanding=True)),
     func.substr(jobs.c.signature, 1, KEY_PREFIX).not_in(bindparam("keys", expanding=True)),
+    jobs.c.id.not_in(bindparam("unfit", expanding=True)),
 )
 _FRESH_SERVED = _FRESH.where(_served)
 _CRASHED_SERVED = _CRASHED.where(_served)
@@ -197,9 +254,9 @@ def lock_due(
     """
     parameters: dict[str, Any] = {"queue": due.queue, "priority": due.priority, "now": now, "limit": limit}
     statement = _CRASHED if crashed else _FRESH
-    if unserved.tasks or unserved.keys:
+    if any(unserved):
         statement = _CRASHED_SERVED if crashed else _FRESH_SERVED
-        parameters |= {"tasks": sorted(unserved.tasks), "keys": sorted(unserved.keys)}
+        parameters |= {"tasks": sorted(unserved.tasks), "keys": sorted(unserved.keys), "unfit": sorted(unserved.jobs)}
     return [Claim(*row) for row in dialect.lock_due(connection, statement, parameters, limit)]
 
 
@@ -225,6 +282,19 @@ def take(connection: Connection, dialect: Dialect, claims: Sequence[Claim], work
     connection.execute(_take(dialect), {"ids": ids, "worker": worker_id, "now": now})
 
 
+def take_if_scheduled(
+    connection: Connection, dialect: Dialect, job_id: str, worker_id: str, now: datetime
+) -> Claim | None:
+    """Give one job to a worker, whatever its time; None where it does not wait any more. At most one caller gets it."""
+    waiting = select(*_COLUMNS).where(jobs.c.id == job_id, _IS_SCHEDULED).with_for_update()
+    row: Sequence[Any] | None = connection.execute(waiting).one_or_none()
+    if row is None:
+        return None
+    taken = Claim(*row)
+    take(connection, dialect, [taken], worker_id, now)
+    return taken
+
+
 def try_to_take(connection: Connection, dialect: Dialect, job_id: str, now: datetime) -> None:
     """Take a job and undo that at once: raises what a claim of it would raise."""
     savepoint = connection.begin_nested()
@@ -232,21 +302,24 @@ def try_to_take(connection: Connection, dialect: Dialect, job_id: str, now: date
     savepoint.rollback()
 
 
-def miss(connection: Connection, dialect: Dialect, claims: Sequence[Claim], now: datetime) -> None:
-    """Close locked jobs that are later than they allow: missed, with the reason."""
-    statement = (
-        update(jobs)
-        .where(dialect.among(jobs.c.id, "ids"))
-        .values(
-            state=JobState.MISSED.value,
-            outcome=Outcome.MISSED.value,
-            finished_at=bindparam("now", type_=Instant),
-            live_key=None,
-            error="not started: it was due for longer than its max_lateness",
-            version=jobs.c.version + 1,
-        )
+_MISS = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values(
+        state=JobState.MISSED.value,
+        outcome=Outcome.MISSED.value,
+        finished_at=bindparam("now", type_=Instant),
+        live_key=None,
+        error=bindparam("why", type_=Text),
+        version=jobs.c.version + 1,
     )
-    connection.execute(statement, {"ids": dialect.pack([c.id for c in claims]), "now": now})
+)
+
+
+def miss(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
+    """Close locked jobs that are later than they allow: missed, with the reason."""
+    why = {c.id: why_missed(c.run_at, c.max_lateness, now) for c in claims}
+    connection.execute(_MISS, [{"job_id": c.id, "now": now, "why": why[c.id]} for c in claims])
 
 
 def due_ids(connection: Connection, due: Range, now: datetime, limit: int) -> list[str]:
@@ -262,4 +335,4 @@ def is_readable(connection: Connection, job_id: str) -> bool:
         row: Any = connection.execute(select(*_COLUMNS).where(jobs.c.id == job_id)).one()
     except (ValueError, TypeError, ArithmeticError, DataError):
         return False
-    return isinstance(row.max_lateness, int | float | None)
+    return all(isinstance(limit, int | float | None) for limit in (row.max_lateness, row.timeout))

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, FromClause, Select, Table
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, FromClause, Select, Table, func
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import Insert
+
+from .gate import Closes
+from .place import Place
 
 
 class Watcher(ABC):
@@ -25,11 +28,18 @@ class Watcher(ABC):
         """Wait at most `seconds`; True as soon as another process may have scheduled something."""
 
     @abstractmethod
+    def interrupt(self) -> None:
+        """Have `wait` return at once, now and from here on. Called by another thread, also beside `close`."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give the connection back."""
 
 
-_COUNTING = {"preserve_rowcount": True}
+PLAIN: dict[str, Any] = {"schema_translate_map": None}
+"""A caller's connection may be set to look for tables in another schema; ours are where they are."""
+
+_COUNTING = {**PLAIN, "preserve_rowcount": True}
 """Without it some drivers answer -1 for the rows of an INSERT."""
 
 
@@ -55,6 +65,15 @@ class Dialect(ABC):
     """What whoever runs this process should know of the database, for the boot line; complete once it was connected
     to. "" where there is nothing to say."""
 
+    gate: AbstractContextManager[object] = nullcontext()
+    """What every use of a connection of ours goes through."""
+
+    def close_before_forks(self, store: Closes) -> None:  # noqa: B027 - most databases leave it to `forget_parent`
+        """Have a store closed before each fork, where nothing of it may be carried over."""
+
+    def forget_parent(self) -> None:  # noqa: B027 - most dialects hold nothing
+        """In a forked child: let go of what is the parent's."""
+
     @abstractmethod
     def make_engine(self, url: URL) -> Engine:
         """Make the engine of the store's own, connecting nowhere yet."""
@@ -63,9 +82,22 @@ class Dialect(ABC):
     def check_place(self, url: URL) -> None:
         """Raise if the database stands where it cannot be trusted."""
 
+    def place(self, url: URL) -> Place | None:
+        """Return where the database's file stands; None where it has none of its own. Opens nothing."""
+        return None
+
+    def journal_of(self, connection: Connection) -> str:
+        """Return the mode of the file's journal; "" where there is none to choose."""
+        return ""
+
     @abstractmethod
     def read_time(self, connection: Connection) -> datetime:
         """Return the database's time, aware."""
+
+    def open_transactions(self, connection: Connection, seconds: float) -> Sequence[tuple[float, str]]:
+        """Return, of other connections' transactions in this database that began so long ago, their age in seconds and
+        whose they are, the eldest first. None are seen where the database has no such list."""
+        return ()
 
     @abstractmethod
     def is_transient(self, error: BaseException) -> bool:
@@ -88,6 +120,38 @@ class Dialect(ABC):
         inserted = connection.execute(self.insert(table), dict(row), execution_options=_COUNTING)
         return inserted.rowcount == 1
 
+    looks_for_key_first = False
+    """Whether who holds a key is looked for first, and then locked by its primary key: any lock that is found by the
+    key itself may cover the place in that index where all jobs without a key are inserted."""
+
+    def refuse_to_wait_for_oneself(self, url: URL) -> None:  # noqa: B027 - most databases have nothing to look at
+        """Raise `OwnLockError` where this thread itself keeps the next write from ever beginning."""
+
+    @abstractmethod
+    def place_of(self, connection: Connection) -> tuple[Any, Any]:
+        """Return which server answers, and where in it our tables are, as the server says itself.
+
+        The second is None where they are not to be seen.
+        """
+
+    def own_place(self, engine: Engine) -> tuple[Any, Any]:
+        """Return the same of the store's own engine."""
+        with engine.connect() as connection:
+            return self.place_of(connection)
+
+    def is_autocommit(self, connection: Connection) -> bool:
+        """Whether each statement commits by itself, so that there is no transaction to be part of."""
+        raw: Any = connection.connection.dbapi_connection
+        return bool(connection.dialect.detect_autocommit_setting(raw))
+
+    def is_open_in(self, connection: Connection) -> bool:
+        """Whether another connection's write may have to wait for this one's transaction, as it has begun by now."""
+        return False
+
+    def will_commit(self, connection: Connection) -> bool:
+        """Whether a COMMIT now keeps what the transaction did. False where the database would roll it back."""
+        return True
+
     def lock_due(
         self, connection: Connection, due: Select[Any], parameters: Mapping[str, Any], limit: int
     ) -> Sequence[Any]:
@@ -101,6 +165,13 @@ class Dialect(ABC):
     @abstractmethod
     def pack(self, values: Sequence[str]) -> Any:
         """Return `values` as the one parameter that `among` takes."""
+
+    def contains(self, column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+        """Return whether a text stands in a column, ASCII letters in any case; none of its characters is a wildcard.
+
+        Some databases find other letters in any case, too.
+        """
+        return func.instr(func.lower(column), func.lower(text)) > 0
 
     @abstractmethod
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, case, func, literal_column, null, update
+from sqlalchemy import Connection, Text, bindparam, case, func, literal_column, null, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..conflict import yielded_to
 from ..jobs import JobState, Outcome
+from .dialect import Dialect
 from .tables import jobs
 from .types import Instant
 
@@ -81,7 +83,7 @@ _YIELD = (
         state=JobState.CANCELLED.value,
         outcome=Outcome.CANCELLED.value,
         finished_at=bindparam("now", type_=Instant),
-        error="not run again: a newer job holds its key",
+        error=bindparam("why", type_=Text),
         attempt=bindparam("new_attempt"),
         crashes=bindparam("new_crashes"),
         claim_seq=jobs.c.claim_seq + bindparam("bump"),
@@ -91,17 +93,34 @@ _YIELD = (
 )
 
 
+_HOLDER = select(jobs.c.id).where(jobs.c.live_key == bindparam("taken_key"))
+
+
 def give_back_if_held(connection: Connection, back: Sequence[GiveBack], now: datetime) -> int:
     """Return jobs to `scheduled`, each only if its claim still holds; answer how many changed."""
     plain = [b.row(now) for b in back if b.key is None]
     changed = connection.execute(_RETURN, plain).rowcount if plain else 0
-    return changed + sum(_give_back_keyed(connection, b.row(now)) for b in back if b.key is not None)
+    return changed + sum(_give_back_keyed(connection, b, now) for b in back if b.key is not None)
 
 
-def _give_back_keyed(connection: Connection, row: dict[str, Any]) -> int:
+def cancelled_instead(connection: Connection, dialect: Dialect, ids: Sequence[str]) -> dict[str, str | None]:
+    """Return, by id and with the reason, those of the jobs that were cancelled where they were to run again.
+
+    They were asked to stop, or have yielded to a newer job of their key.
+    """
+    cancelled = select(jobs.c.id, jobs.c.error).where(dialect.among(jobs.c.id, "ids"), jobs.c.state == _CANCELLED)
+    return {row.id: row.error for row in connection.execute(cancelled, {"ids": dialect.pack(ids)})}
+
+
+_CANCELLED = JobState.CANCELLED.value
+
+
+def _give_back_keyed(connection: Connection, back: GiveBack, now: datetime) -> int:
+    row = back.row(now)
     try:
         with connection.begin_nested():
             return connection.execute(_RETURN, row).rowcount
     except IntegrityError:
+        newer = connection.execute(_HOLDER, {"taken_key": back.key}).scalar()
         yielding = {name: row[name] for name in ("job_id", "fence", "now", "bump", "new_attempt", "new_crashes")}
-        return connection.execute(_YIELD, yielding).rowcount
+        return connection.execute(_YIELD, yielding | {"why": yielded_to(newer)}).rowcount

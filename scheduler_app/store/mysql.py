@@ -25,15 +25,17 @@ from sqlalchemy import (
     create_engine,
     event,
     or_,
+    select,
     text,
 )
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.sql.dml import Insert
 
 from ..errors.store import DriverMissingError
-from .dialect import Dialect, Watcher
+from ..serving import refuse_green_sockets
+from .dialect import PLAIN, Dialect, Watcher
 from .tables import jobs
 from .types import Instant
 
@@ -44,6 +46,16 @@ IDLE_SECONDS = 3600
 
 OVERSCAN = 4
 """How many due jobs are looked at for each that is to be claimed: those that others hold are passed over."""
+
+_BEGAN = "CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')"
+_OPEN = f"""
+    SELECT TIMESTAMPDIFF(SECOND, {_BEGAN}, UTC_TIMESTAMP()) + 0.0,
+      CONCAT('connection ', p.id, ' of ', p.user, ', ', LOWER(p.command))
+    FROM information_schema.innodb_trx JOIN information_schema.processlist AS p ON p.id = trx_mysql_thread_id
+    WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() AND {_BEGAN} < UTC_TIMESTAMP() - INTERVAL :seconds SECOND
+    ORDER BY trx_started LIMIT 20
+"""  # noqa: S608 - nothing of it comes from outside
+_PLACE = "SELECT @@hostname, @@port, @@datadir, database()"
 
 _RETRY = {1213, 1205, 1020}
 """Deadlock, lock wait timeout, and a row that changed under a snapshot."""
@@ -94,9 +106,11 @@ class MySQL(Dialect):
                 pool_timeout=self.connect_timeout,
                 pool_recycle=IDLE_SECONDS,
                 pool_use_lifo=True,
+                hide_parameters=True,  # they hold arguments, of which some are secrets
             )
         except ImportError as error:
             raise DriverMissingError("MySQL or MariaDB", "PyMySQL", str(error), "mysql") from error
+        event.listen(engine, "do_connect", _refuse_to_hang)
         event.listen(engine, "connect", _set_up)
         return engine
 
@@ -106,6 +120,13 @@ class MySQL(Dialect):
     def read_time(self, connection: Connection) -> datetime:
         now: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
         return now.replace(tzinfo=UTC)
+
+    def place_of(self, connection: Connection) -> tuple[Any, Any]:
+        host, port, folder, database = connection.exec_driver_sql(_PLACE).one()
+        return (host, port, folder), database
+
+    def open_transactions(self, connection: Connection, seconds: float) -> Sequence[tuple[float, str]]:
+        return [(float(row[0]), str(row[1])) for row in connection.execute(text(_OPEN), {"seconds": seconds})]
 
     def is_transient(self, error: BaseException) -> bool:
         return _code(error) in _RETRY or (isinstance(error, DBAPIError) and error.connection_invalidated)
@@ -121,15 +142,19 @@ class MySQL(Dialect):
         key = next(iter(table.primary_key.columns))
         return insert(table).on_duplicate_key_update({key.name: key})
 
+    looks_for_key_first = True
+
     def insert_if_absent(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-        try:
-            with connection.begin_nested():
-                connection.execute(table.insert(), dict(row))
-        except IntegrityError as error:
-            if _code(error) != DUPLICATE:
-                raise
-            return False
-        return True
+        """Insert a row unless one stands in its way; whether it is there now.
+
+        By an INSERT that would change the standing row into itself, and so locks it for good. One that is refused
+        locks it by half, and two callers that each wait for the other's half end in a deadlock, which in the caller's
+        own transaction nobody could try again.
+        """
+        key = next(iter(table.primary_key.columns))
+        connection.execute(self.insert(table), dict(row), execution_options=PLAIN)
+        mine = select(key).where(key == row[key.name])
+        return connection.execute(mine, execution_options=PLAIN).scalar() is not None
 
     def lock_due(
         self, connection: Connection, due: Select[Any], parameters: Mapping[str, Any], limit: int
@@ -140,11 +165,19 @@ class MySQL(Dialect):
         """
         wanted = {**parameters, "limit": limit * OVERSCAN}
         ids = [row[0] for row in connection.execute(due.with_only_columns(jobs.c.id), wanted)]
-        if not ids:
-            return []
+        locked: list[Any] = []
+        while ids and len(locked) < limit:
+            longest_due, ids = ids[: limit - len(locked)], ids[limit - len(locked) :]
+            locked += self._lock_by_key(connection, due, parameters, longest_due)
+        return sorted(locked, key=lambda row: row.run_at)
+
+    def _lock_by_key(
+        self, connection: Connection, due: Select[Any], parameters: Mapping[str, Any], ids: Sequence[str]
+    ) -> Sequence[Any]:
+        """Lock those of these jobs that are due still and that nobody holds."""
         by_key = due.where(jobs.c.id.in_(ids)).order_by(None).order_by(jobs.c.id).with_for_update(skip_locked=True)
         by_key = by_key.with_hint(jobs, "FORCE INDEX (PRIMARY)")  # another way would lock what it sorts, beyond LIMIT
-        return sorted(connection.execute(by_key, {**parameters, "limit": limit}), key=lambda row: row.run_at)
+        return connection.execute(by_key, {**parameters, "limit": len(ids)}).all()
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column.in_(bindparam(name, expanding=True))
@@ -201,14 +234,15 @@ class MariaDB(MySQL):
     sql_name = "mariadb"
 
 
-DUPLICATE = 1062
-"""A unique index refuses a row."""
-
-
 def _code(error: BaseException) -> int:
     original = error.orig if isinstance(error, DBAPIError) else error
     arguments = getattr(original, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
+
+
+def _refuse_to_hang(*_: object) -> None:
+    """Raise `GreenSocketsError` rather than connect by a socket that only this thread may use."""
+    refuse_green_sockets("PyMySQL")
 
 
 def _set_up(raw: Any, _record: object) -> None:
@@ -229,11 +263,14 @@ class _Nobody(Watcher):
     """No word of other processes' writes: the loop's own poll finds them."""
 
     def __init__(self) -> None:
-        self._never = Event()
+        self._interrupted = Event()
 
     def wait(self, seconds: float) -> bool:
-        self._never.wait(seconds)
+        self._interrupted.wait(seconds)
         return False
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from selectors import EVENT_READ, DefaultSelector
+from socket import socketpair
 from typing import Any
 
 from sqlalchemy import (
@@ -22,9 +24,11 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    collate,
     create_engine,
     event,
     func,
+    literal,
     literal_column,
     not_,
     text,
@@ -46,6 +50,21 @@ _OUTAGE_CLASSES = ("08", "53", "57", "58", "25006")
 _PREPARED_ELSEWHERE = {"26000", "42P05"}
 """A prepared statement "does not exist" or "already exists": another backend answers than the one that prepared it."""
 
+
+_PLACE = (
+    "SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = current_database()),"
+    " to_regclass('scheduler_jobs')::oid"
+)
+_OPEN = """
+    SELECT extract(epoch FROM clock_timestamp() - xact_start)::float,
+      'pid ' || pid || coalesce(' of ' || nullif(application_name, ''), '') || ', ' || coalesce(state, 'unknown')
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+      AND xact_start < clock_timestamp() - make_interval(secs => :seconds)
+    ORDER BY xact_start LIMIT 20
+"""
+_PSYCOPG2_IN_ERROR = 3
+"""`TRANSACTION_STATUS_INERROR`, where the app itself uses the older driver."""
 
 _ALIVE = {
     "application_name": "scheduler-app",
@@ -75,10 +94,12 @@ class PostgreSQL(Dialect):
             engine = create_engine(
                 url.set(drivername="postgresql+psycopg"),
                 connect_args={**_ALIVE, "connect_timeout": max(2, round(self.connect_timeout))},
+                isolation_level="READ COMMITTED",  # whatever the server's default: a count under a lock must be of now
                 pool_size=2,
                 max_overflow=20,
                 pool_timeout=self.connect_timeout,
                 pool_use_lifo=True,
+                hide_parameters=True,  # they hold arguments, of which some are secrets
             )
         except ImportError as error:
             raise DriverMissingError("PostgreSQL", "psycopg", str(error), "postgres") from error
@@ -103,6 +124,19 @@ class PostgreSQL(Dialect):
 
     def read_time(self, connection: Connection) -> datetime:
         return connection.execute(text("SELECT clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
+
+    def place_of(self, connection: Connection) -> tuple[Any, Any]:
+        server, database, table = connection.exec_driver_sql(_PLACE).one()
+        return server, None if table is None else (database, table)
+
+    def open_transactions(self, connection: Connection, seconds: float) -> Sequence[tuple[float, str]]:
+        return [(row[0], row[1]) for row in connection.execute(text(_OPEN), {"seconds": seconds})]
+
+    def will_commit(self, connection: Connection) -> bool:
+        """Whether no statement has failed: PostgreSQL answers the COMMIT of such a transaction with ROLLBACK."""
+        raw: Any = connection.connection.driver_connection
+        status = getattr(getattr(raw, "info", None), "transaction_status", None)
+        return getattr(status, "name", status) not in ("INERROR", _PSYCOPG2_IN_ERROR)
 
     def is_transient(self, error: BaseException) -> bool:
         return driver_code(error) in _RETRY or (isinstance(error, DBAPIError) and error.connection_invalidated)
@@ -132,6 +166,9 @@ class PostgreSQL(Dialect):
 
     def pack(self, values: Sequence[str]) -> list[str]:
         return list(values)
+
+    def contains(self, column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+        return func.strpos(func.lower(collate(column, "C")), func.lower(collate(literal(text), "C"))) > 0
 
     def rows(self, name: str, columns: Sequence[ColumnClause[Any]]) -> FromClause:
         listed = func.json_to_recordset(cast(bindparam(name, type_=String), JSON))
@@ -205,9 +242,21 @@ class _Listener(Watcher):
             raw.close()
             raise
         self._raw = raw
+        self._interrupted, self._interrupting = socketpair()
+        self._ready = DefaultSelector()
+        self._ready.register(raw.fileno(), EVENT_READ)
+        self._ready.register(self._interrupted, EVENT_READ)
 
     def wait(self, seconds: float) -> bool:
-        return any(True for _ in self._raw.notifies(timeout=seconds, stop_after=1))
+        ready = [key.fd for key, _ in self._ready.select(seconds)]
+        return self._raw.fileno() in ready and any(True for _ in self._raw.notifies(timeout=0))
+
+    def interrupt(self) -> None:
+        with suppress(OSError):  # it was closed meanwhile
+            self._interrupting.send(b"!")
 
     def close(self) -> None:
+        self._ready.close()
+        self._interrupting.close()
+        self._interrupted.close()
         self._raw.close()

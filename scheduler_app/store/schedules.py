@@ -16,19 +16,20 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import DataError, IntegrityError
 
-from ..schedules import Schedule
+from ..schedules import ON_TIME, Schedule
 from .dialect import Dialect
-from .tables import jobs, schedules
+from .tables import jobs, schedules, workers
 from .types import Instant, bumped
 
 _FIELDS = (
     "uid", "name", "title", "task", "payload", "trigger", "signature", "queue", "priority", "next_run_time",
-    "generation", "misfire_grace_time", "coalesce", "max_instances", "max_attempts", "at_most_once", "declared", "tags",
-    "last_fire_time", "error", "created_at",
+    "generation", "misfire_grace_time", "coalesce", "max_instances", "max_attempts", "retry", "at_most_once",
+    "declared", "tags", "last_fire_time", "error", "created_at", "catch_up", "overlap", "orphaned_at",
 )  # fmt: skip
 _SCHEDULE = select(*(schedules.c[name] for name in _FIELDS))
 
@@ -39,8 +40,18 @@ def _schedule(row: Any) -> Schedule:
     return Schedule(**fields)
 
 
+WAITING = """
+    (coalesce(scheduler_schedules.overlap, '') = 'queue'
+       OR (NOT scheduler_schedules.coalesce AND scheduler_schedules.next_run_time < :on_time))
+    AND (SELECT count(*) FROM scheduler_jobs
+         WHERE schedule_uid = scheduler_schedules.uid AND schedule_uid IS NOT NULL
+           AND state IN ('scheduled', 'paused', 'claimed', 'running')) >= scheduler_schedules.max_instances
+"""
+"""Whether a due schedule waits for its own jobs to end: what `policy.decide` calls so, in SQL."""
+
 _DUE = (
     _SCHEDULE.where(schedules.c.next_run_time <= bindparam("now", type_=Instant))
+    .where(text(f"NOT ({WAITING})").bindparams(bindparam("on_time", type_=Instant)))
     .order_by(schedules.c.next_run_time)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -49,13 +60,15 @@ _DUE = (
 
 def lock_due(connection: Connection, now: datetime, limit: int) -> list[Schedule]:
     """Lock up to `limit` due schedules that no other process has locked, the longest due first."""
-    return [_schedule(row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+    facts = {"now": now, "on_time": now - ON_TIME, "limit": limit}
+    return [_schedule(row) for row in connection.execute(_DUE, facts)]
 
 
 def lock_if_due(connection: Connection, uid: str, now: datetime) -> list[Schedule]:
     """Lock one schedule if it is due and no other process has locked it; return it, or nothing."""
     one = _DUE.where(schedules.c.uid == uid)
-    return [_schedule(row) for row in connection.execute(one, {"now": now, "limit": 1})]
+    facts = {"now": now, "on_time": now - ON_TIME, "limit": 1}
+    return [_schedule(row) for row in connection.execute(one, facts)]
 
 
 _NEXT = select(func.min(schedules.c.next_run_time, type_=Instant))
@@ -141,6 +154,20 @@ def live_jobs_of(connection: Connection, uid: str) -> int:
     return connection.execute(_LIVE, {"schedule": uid}).scalar_one()
 
 
+_LAST_END = (
+    select(jobs.c.finished_at)
+    .where(jobs.c.schedule_uid == bindparam("schedule"))
+    .where(jobs.c.schedule_uid.is_not(None))
+    .order_by(jobs.c.generation.desc(), jobs.c.fire_time.desc())
+    .limit(1)
+)
+
+
+def last_end_of(connection: Connection, uid: str) -> datetime | None:
+    """Return when the job of a schedule's newest fire time ended; None while it has not, or where there is none."""
+    return connection.execute(_LAST_END, {"schedule": uid}).scalar_one_or_none()
+
+
 # -- for people and programs -----------------------------------------------------------------------
 
 
@@ -155,6 +182,12 @@ def every(connection: Connection) -> list[Schedule]:
     """Return all schedules: by next run time, the paused ones last, as APScheduler orders them."""
     order = (schedules.c.next_run_time.is_(None), schedules.c.next_run_time, schedules.c.name)
     return [_schedule(row) for row in connection.execute(_SCHEDULE.order_by(*order))]
+
+
+def due(connection: Connection, now: datetime) -> list[Schedule]:
+    """Return the due schedules, the longest due first. Locks nothing."""
+    statement = _SCHEDULE.where(schedules.c.next_run_time <= now).order_by(schedules.c.next_run_time)
+    return [_schedule(row) for row in connection.execute(statement)]
 
 
 def _row(schedule: Schedule, definition: str | None) -> dict[str, Any]:
@@ -193,11 +226,45 @@ def replace_if_present(connection: Connection, schedule: Schedule, definition: s
     return bool(connection.execute(statement).rowcount)
 
 
+def pause_if_present(connection: Connection, name: str) -> bool:
+    """Pause a schedule: it has no next run time. The reason why it was paused by itself stays, if it was."""
+    statement = update(schedules).where(schedules.c.name == name)
+    return bool(connection.execute(statement.values(next_run_time=null(), version=schedules.c.version + 1)).rowcount)
+
+
+def resume_if_paused(connection: Connection, name: str, at: datetime) -> bool:
+    """Give a paused schedule a next run time, under a new generation, and forget why it was paused."""
+    statement = update(schedules).where(schedules.c.name == name, schedules.c.next_run_time.is_(None))
+    changed = {"next_run_time": at, "error": null(), "generation": schedules.c.generation + 1}
+    return bool(connection.execute(statement.values(**changed, version=schedules.c.version + 1)).rowcount)
+
+
+def move_if_active(connection: Connection, name: str, at: datetime) -> bool:
+    """Give a schedule that is not paused another next run time, under a new generation."""
+    statement = update(schedules).where(schedules.c.name == name, schedules.c.next_run_time.is_not(None))
+    changed = {"next_run_time": at, "generation": schedules.c.generation + 1}
+    return bool(connection.execute(statement.values(**changed, version=schedules.c.version + 1)).rowcount)
+
+
+def remove_if_present(connection: Connection, name: str) -> bool:
+    """Remove the schedule of this name. Its jobs stay."""
+    return bool(connection.execute(delete(schedules).where(schedules.c.name == name)).rowcount)
+
+
+def has_worker_of(connection: Connection, task: str) -> bool:
+    """Whether a worker that has a row lists a task among those that it knows."""
+    rows = connection.execute(select(workers.c.tasks).where(workers.c.tasks.is_not(None)))
+    return any(task in json.loads(row.tasks) for row in rows)
+
+
 def mark_declared(connection: Connection, names: Mapping[str, bool], now: datetime) -> None:
-    """Tell which declared schedules are still in the code (True) and which are orphaned (False)."""
+    """Tell which declared schedules are still in the code (True), and which are orphaned (False) from now on."""
     for name, present in names.items():
         statement = update(schedules).where(schedules.c.name == name)
-        connection.execute(statement.values(orphaned_at=null() if present else now))
+        if present:
+            connection.execute(statement.values(orphaned_at=null()))
+        else:
+            connection.execute(statement.where(schedules.c.orphaned_at.is_(None)).values(orphaned_at=now))
 
 
 def declared_names(connection: Connection) -> set[str]:

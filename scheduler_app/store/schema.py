@@ -38,6 +38,21 @@ def ensure(engine: Engine, dialect: Dialect, url: str, *, upgrade: bool) -> None
     check(found, url)
 
 
+def ensure_within(connection: Connection, url: str, *, upgrade: bool) -> bool:
+    """Do the same inside a transaction that may have the database locked; answer whether that made the tables.
+
+    They are then there if and when that transaction is committed.
+    """
+    from alembic import command
+
+    upgrades = upgrade and _is_behind(revision(connection))
+    if upgrades:
+        with _one_by_one():
+            command.upgrade(alembic_config(connection), "head")
+    check(revision(connection), url)
+    return upgrades
+
+
 def check(found: str | None, url: str) -> None:
     """Raise unless this code can work on the revision `found`."""
     if found is None:

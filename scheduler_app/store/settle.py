@@ -14,7 +14,7 @@ from ..jobs import HELD, JobState, Outcome
 from ..outcomes import Result, Transition
 from .claim import Claim
 from .dialect import Dialect
-from .give_back import GiveBack, give_back_if_held
+from .give_back import GiveBack, cancelled_instead, give_back_if_held
 from .tables import attempts, jobs
 from .types import Instant
 
@@ -28,10 +28,17 @@ class Settlement:
     transition: Transition
 
     @property
+    def has_crashed(self) -> bool:
+        """Whether the process in which it ran died."""
+        return self.result.outcome is Outcome.ABANDONED
+
+    @property
     def has_attempt_row(self) -> bool:
         """Whether this attempt has a row of its own: every one but a first-try success, and none given back."""
         if self.transition.released or self.result.outcome is None:
             return False
+        if self.has_crashed:
+            return True
         first_try = self.claim.attempt == 0 and self.claim.crashes == 0
         return not (first_try and self.result.outcome is Outcome.SUCCESS)
 
@@ -41,17 +48,34 @@ def settle_if_held(
 ) -> list[Settlement]:
     """Write a batch of ends, each only if its claim still holds; return those that were superseded.
 
-    Harmless to repeat: an end that was written already, by a try whose reply was lost, is neither
-    written again nor counted as superseded.
+    A job that was asked to stop, or whose key a newer one holds by now, does not run again: its settlement then says
+    that it was cancelled. Harmless to repeat: an end that was written already, by a try whose reply was lost, is
+    neither written again nor counted as superseded.
     """
     returning = [s for s in batch if s.transition.state is JobState.SCHEDULED]
     closing = [s for s in batch if s.transition.state is not JobState.SCHEDULED]
+    _count_crashes(connection, [s for s in closing if s.has_crashed])
     written = _close(connection, dialect, [_end(dialect, s) for s in closing])
     written += give_back_if_held(connection, [_given_back(s) for s in returning], now)
     stale = _superseded(connection, dialect, batch) if written < len(batch) else []
     _record_attempts(connection, dialect, [s for s in batch if s not in stale], worker_id)
     _record_superseded(connection, stale)
+    _note_cancelled(connection, dialect, [s for s in batch if s not in stale])
     return stale
+
+
+_MAY_BE_CANCELLED = (JobState.SCHEDULED, JobState.FAILED)
+
+
+def _note_cancelled(connection: Connection, dialect: Dialect, batch: Sequence[Settlement]) -> None:
+    in_doubt = [s for s in batch if s.transition.state in _MAY_BE_CANCELLED]
+    if not in_doubt:
+        return
+    cancelled = cancelled_instead(connection, dialect, [s.claim.id for s in in_doubt])
+    for one in in_doubt:
+        if one.claim.id in cancelled:
+            attempt, why = one.transition.attempt, cancelled[one.claim.id]
+            one.transition = Transition(JobState.CANCELLED, attempt, Outcome.CANCELLED, error=why)
 
 
 _ENDS = (
@@ -98,6 +122,23 @@ def _close(connection: Connection, dialect: Dialect, ends: Sequence[tuple[Any, .
     return connection.execute(_closing(dialect), {"ends": dialect.pack_rows(_ENDS, ends)}).rowcount
 
 
+_CRASHED: Update = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("crashed_id"),
+        jobs.c.claim_seq == bindparam("fence"),
+        jobs.c.state.in_([state.value for state in HELD]),
+    )
+    .values(crashes=jobs.c.crashes + 1)
+)
+
+
+def _count_crashes(connection: Connection, crashed: Sequence[Settlement]) -> None:
+    """Count the last crash of jobs that are about to be closed, in the same transaction."""
+    if crashed:
+        connection.execute(_CRASHED, [{"crashed_id": s.claim.id, "fence": s.claim.fence} for s in crashed])
+
+
 def _end(dialect: Dialect, settlement: Settlement) -> tuple[Any, ...]:
     """Return one end in the order of `_ENDS`."""
     claim, result, transition = settlement.claim, settlement.result, settlement.transition
@@ -121,7 +162,7 @@ def _given_back(settlement: Settlement) -> GiveBack:
         fence=claim.fence,
         key=claim.key,
         attempt=transition.attempt,
-        crashes=claim.crashes,
+        crashes=claim.crashes + settlement.has_crashed,
         run_at=transition.run_at,
         outcome=transition.outcome,
         error=transition.error,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from sqlalchemy import (
@@ -39,10 +40,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, TimeoutError
 from sqlalchemy.sql.dml import Insert
 
-from ..clock import host_now
+from ..clock import host_now, monotonic
 from ..errors import NetworkFileSystemError
 from .checkpoint import Checkpointer
 from .dialect import Dialect, Watcher, driver_code
+from .gate import GATE, Closes
+from .own_lock import identity_of, refuse_parents_locks, refuse_to_wait_for_oneself, watch_pools
+from .place import Place
 from .types import text_of
 
 READ_ONLY = "scheduler_read_only"
@@ -56,6 +60,12 @@ CACHE_KIB = 8192
 
 SHARED = "shared"
 """The journal of a file that the app itself writes: as it is, WAL or not (a new file has a rollback journal)."""
+
+UNSYNCED = "memory"
+"""The journal of a test's file: in memory, and nothing is synced, because nothing needs to outlive the process."""
+
+OLDEST = (3, 35)
+"""The first version that has all that is used."""
 
 _NETWORK = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "smb"),
@@ -93,13 +103,15 @@ class SQLite(Dialect):
     local_time = True
     notifies = False
     one_writer = True
+    gate = GATE
 
     def __init__(self, *, connect_timeout: float = 5.0, journal: str = "wal") -> None:
         super().__init__(connect_timeout=connect_timeout, journal=journal)
-        self.elects = self.journal != "delete" and may_lose_writes()
+        self.elects = self.journal not in ("delete", UNSYNCED) and may_lose_writes()
         if self.elects and self.journal == "wal":
             self.note = f"{_BUG}; one elected connection checkpoints"
         self._checkpointer: Checkpointer | None = None
+        watch_pools()
 
     def make_engine(self, url: URL) -> Engine:
         engine = create_engine(
@@ -109,6 +121,7 @@ class SQLite(Dialect):
             max_overflow=20,
             pool_timeout=self.connect_timeout,
             pool_use_lifo=True,
+            hide_parameters=True,  # they hold arguments, of which some are secrets
         )
         event.listen(engine, "connect", self._set_up)
         event.listen(engine, "begin", _begin)
@@ -118,7 +131,7 @@ class SQLite(Dialect):
 
     def _set_up(self, raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None
-        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute(f"PRAGMA synchronous={'OFF' if self.journal == UNSYNCED else 'FULL'}")
         raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         mode = _set_journal(raw, self.journal)
         if self.elects:
@@ -126,15 +139,59 @@ class SQLite(Dialect):
             if self.journal == SHARED and mode == "wal":
                 self.note = _UNBOUND
 
+    def close_before_forks(self, store: Closes) -> None:
+        GATE.close_before_forks(store)
+
+    def forget_parent(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.forget_parent()
+
     def check_place(self, url: URL) -> None:
         path = Path(url.database or "").resolve()
         kind = file_system(path)
-        if kind.removeprefix("fuse.").startswith(_NETWORK):
+        if is_network(kind):
             raise NetworkFileSystemError(str(path), kind)
+        refuse_parents_locks(str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
+
+    def place(self, url: URL) -> Place:
+        path = Path(url.database or "").resolve()
+        kind = file_system(path)
+        return Place(
+            path=str(path),
+            exists=path.exists(),
+            file_system=kind,
+            is_network=is_network(kind),
+            version=sqlite3.sqlite_version,
+            is_too_old=sqlite3.sqlite_version_info < OLDEST,
+            may_lose_writes=may_lose_writes(),
+            is_elected=self.elects and self.journal == "wal",
+        )
+
+    def journal_of(self, connection: Connection) -> str:
+        return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
 
     def read_time(self, connection: Connection) -> datetime:
         return host_now()
+
+    def refuse_to_wait_for_oneself(self, url: URL) -> None:
+        refuse_to_wait_for_oneself(url)
+
+    def place_of(self, connection: Connection) -> tuple[Any, Any]:
+        listed = connection.exec_driver_sql("PRAGMA database_list")
+        return None, next(identity_of(path) for _, name, path in listed if name == "main")
+
+    def own_place(self, engine: Engine) -> tuple[Any, Any]:
+        return None, identity_of(engine.url.database or "")  # not asked: the caller may have the file locked
+
+    def is_open_in(self, connection: Connection) -> bool:
+        return _raw(connection).in_transaction
+
+    def is_autocommit(self, connection: Connection) -> bool:
+        """Whether the driver begins no transaction by itself, and nobody else has begun one."""
+        raw = _raw(connection)
+        by_itself = getattr(raw, "autocommit", -1)  # -1 is what Python 3.12 calls the way of all versions before it
+        return not raw.in_transaction and (by_itself is True or (by_itself == -1 and raw.isolation_level is None))
 
     def is_transient(self, error: BaseException) -> bool:
         return driver_code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
@@ -207,11 +264,15 @@ def _at(value: ColumnElement[Any], place: int, column: ColumnClause[Any]) -> Col
 def _begin(connection: Connection) -> None:
     """Begin at the driver: through SQLAlchemy's own execution it would cost as much as the write itself."""
     begin = "BEGIN" if connection.get_execution_options().get(READ_ONLY) else "BEGIN IMMEDIATE"
-    raw: Any = connection.connection.driver_connection
     try:
-        raw.execute(begin)
+        _raw(connection).execute(begin)
     except sqlite3.OperationalError as error:
         raise OperationalError(begin, None, error) from error
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw: Any = connection.connection.driver_connection
+    return raw  # type: ignore[no-any-return]
 
 
 def _set_journal(raw: sqlite3.Connection, journal: str) -> str:
@@ -223,14 +284,19 @@ def _set_journal(raw: sqlite3.Connection, journal: str) -> str:
     mode = str(raw.execute("PRAGMA journal_mode").fetchone()[0])
     if journal in (mode, SHARED):
         return mode
-    deadline = time.monotonic() + 5.0
+    deadline = monotonic() + 5.0
     while True:
         try:
             return str(raw.execute(f"PRAGMA journal_mode={journal}").fetchone()[0])
         except sqlite3.OperationalError as error:
-            if not str(error.sqlite_errorname).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+            if not str(error.sqlite_errorname).startswith("SQLITE_BUSY") or monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def is_network(kind: str) -> bool:
+    """Whether a file system of this type is another machine's."""
+    return kind.removeprefix("fuse.").startswith(_NETWORK)
 
 
 def file_system(path: Path) -> str:
@@ -249,29 +315,46 @@ def file_system(path: Path) -> str:
 
 
 class _DataVersion(Watcher):
-    """`PRAGMA data_version` on a connection of its own: it moves when any other connection commits."""
+    """`PRAGMA data_version` on a connection of its own: it moves when any other connection commits.
+
+    What another connection shows cannot be compared with it, so after a fork of this process it counts as moved.
+    """
 
     FAST, SLOW, IDLE_AFTER = 0.04, 0.25, 60.0
 
     def __init__(self, engine: Engine) -> None:
-        pooled = engine.raw_connection()
-        raw: Any = pooled.driver_connection
-        pooled.detach()
-        self._raw: sqlite3.Connection = raw
-        self._seen = self._read()
-        self._changed_at = time.monotonic()
+        self._engine = engine
+        self._raw: sqlite3.Connection | None = None
+        self._seen: int | None = self._read()
+        self._changed_at = monotonic()
+        self._interrupted = Event()
+        GATE.close_before_forks(self)
 
     def _read(self) -> int:
-        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+        with GATE:
+            if self._raw is None:
+                self._raw = self._open()
+            return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def _open(self) -> sqlite3.Connection:
+        pooled = self._engine.raw_connection()
+        raw: Any = pooled.driver_connection
+        pooled.detach()
+        return raw  # type: ignore[no-any-return]
 
     def wait(self, seconds: float) -> bool:
-        idle = time.monotonic() - self._changed_at > self.IDLE_AFTER
-        time.sleep(min(seconds, self.SLOW if idle else self.FAST))
+        idle = monotonic() - self._changed_at > self.IDLE_AFTER
+        self._interrupted.wait(min(seconds, self.SLOW if idle else self.FAST))
         now = self._read()
         if now == self._seen:
             return False
-        self._seen, self._changed_at = now, time.monotonic()
+        self._seen, self._changed_at = now, monotonic()
         return True
 
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
     def close(self) -> None:
-        self._raw.close()
+        raw, self._raw, self._seen = self._raw, None, None
+        if raw is not None:
+            raw.close()

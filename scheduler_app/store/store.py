@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 import weakref
@@ -12,14 +11,17 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine, RootTransaction, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 
-from ..clock import Clock
+from ..clock import Clock, monotonic
 from ..errors import StoreError, StoreUnavailableError
+from ..serving import in_child
 from . import schema
 from .dialect import Dialect
+from .join import Joining
 from .mysql import MariaDB, MySQL
+from .place import Place
 from .postgresql import PostgreSQL
 from .sqlite import READ_ONLY, SQLite
 
@@ -59,10 +61,14 @@ class Store:
         self.patience = patience
         """For how many seconds a client's write is tried again while the database is busy or away."""
         self._engine: Engine | None = None
+        self._joining = Joining(self.dialect, self._url)
         self._ready = False
+        self._made_in: RootTransaction | None = None
+        """The caller's transaction in which the tables were made, so that only another one shows that they stay."""
         self._opening = Lock()
         self._writer = Lock()
         _STORES.add(self)
+        self.dialect.close_before_forks(self)
 
     errors = (SQLAlchemyError, OSError)
     """What a statement may raise when the database fails."""
@@ -79,30 +85,38 @@ class Store:
                     self._engine = self.dialect.make_engine(self._url)
         return self._engine
 
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Open one write transaction: committed at the end of the block, rolled back on an error."""
-        self.ensure_ready()
-        with self._in_order():
-            with self.engine.begin() as connection:
-                yield connection
-            self.dialect.after_write(self.engine)
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used, since it was made or forked."""
+        return self._engine is not None
 
     @contextmanager
-    def _in_order(self) -> Iterator[None]:
-        """Let this process's writers through one by one, where the database would let them jostle for its one lock."""
-        queued = self.dialect.one_writer and self._writer.acquire(timeout=self.patience)
-        try:
-            yield
-        finally:
-            if queued:
-                self._writer.release()
+    def begin(self) -> Iterator[Connection]:
+        """Open one write transaction: committed at the end of the block, rolled back on an error.
+
+        This process's writers go one by one, where the database would let them jostle for its one lock.
+        """
+        self.ensure_ready()
+        with self.dialect.gate:
+            queued = self.dialect.one_writer and self._writer.acquire(timeout=self.patience)
+            try:
+                with self.engine.connect() as connection, connection.begin():
+                    yield connection
+                self.dialect.after_write(self.engine)
+            finally:
+                if queued:
+                    self._writer.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open one read-only transaction: it takes no lock that a writer waits for."""
         self.ensure_ready(writing=False)
-        with self.engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        with self._reading() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self.dialect.gate, self.engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             yield connection
             connection.commit()  # not rolled back: psycopg forgets its prepared statements at every ROLLBACK
 
@@ -112,8 +126,10 @@ class Store:
         The whole transaction is tried again, with jitter, while the database is busy, deadlocked or
         away, for `patience` seconds; `work` must therefore be harmless to repeat, also after a
         commit whose reply was lost. Raises `StoreUnavailableError` in the end, which says so when it
-        cannot be known whether something was stored.
+        cannot be known whether something was stored; and `OwnLockError`, at once, where this thread would wait for
+        itself.
         """
+        self.dialect.refuse_to_wait_for_oneself(self._url)
         committing = False
 
         def noting(connection: Connection) -> T:
@@ -125,9 +141,36 @@ class Store:
 
         return self._try(lambda: self._once(self.begin, noting), lambda: committing)
 
+    def join(self, session: object) -> Connection:
+        """Return the connection of a caller's transaction, sure that it is one on this store's own database.
+
+        Work on it is stored if and when the caller commits, is never tried again, and raises what SQLAlchemy raises.
+        Raises `JoinError` and `ForeignSessionError`.
+        """
+        connection = self._joining.connection_of(session)
+        if not self.dialect.one_writer:
+            self.ensure_ready()
+        self._joining.make_sure(connection, self.engine)
+        if self.dialect.one_writer:
+            self._ensure_ready_beside(connection)
+        return connection
+
+    def place(self) -> Place | None:
+        """Return where the database's file stands; None where it has none of its own. Opens nothing."""
+        return self.dialect.place(self._url)
+
+    def is_in_reach_of(self, engine: Engine) -> bool:
+        """Whether an engine of the app's leads to this store's own tables."""
+        with engine.connect() as connection:
+            return self._joining.leads_to_ours(connection, self.engine)
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one read-only transaction and return its answer. Errors as for `write`."""
         return self._try(lambda: self._once(self.reading, work), writing=False)
+
+    def read_unchecked(self, work: Callable[[Connection], T]) -> T:
+        """The same in whatever database this is: our tables need not be there, and are not made."""
+        return self._try(lambda: self._once(self._reading, work), writing=False)
 
     @staticmethod
     def _once(opener: Callable[[], Any], work: Callable[[Connection], T]) -> T:
@@ -137,7 +180,7 @@ class Store:
     def _try(
         self, once: Callable[[], T], is_committing: Callable[[], bool] = lambda: False, *, writing: bool = True
     ) -> T:
-        deadline = time.monotonic() + self.patience
+        deadline = monotonic() + self.patience
         pause = 0.005
         undecided = False
         while True:
@@ -148,7 +191,7 @@ class Store:
                     raise
                 open_end = is_committing() and self.dialect.is_undecided(error)  # the next try will tell
                 undecided = undecided or open_end
-                if (self._is_final(error) and not open_end) or time.monotonic() + pause > deadline:
+                if (self._is_final(error) and not open_end) or monotonic() + pause > deadline:
                     raise StoreUnavailableError(
                         self.url, reason(error), undecided=undecided, writing=writing
                     ) from error
@@ -161,8 +204,11 @@ class Store:
 
     def _is_final(self, error: BaseException) -> bool:
         """Whether trying again within this call is of no use: nobody listens there, or no room in the pool."""
-        never_connected = isinstance(error, DBAPIError) and not error.connection_invalidated
-        return isinstance(error, TimeoutError) or (never_connected and not self.dialect.is_transient(error))
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return error.statement is None  # it ended before anything was said on it
+        return isinstance(error, TimeoutError) or (
+            isinstance(error, DBAPIError) and not self.dialect.is_transient(error)
+        )
 
     # -- schema and time ---------------------------------------------------------------------------
 
@@ -176,9 +222,7 @@ class Store:
             return
         try:
             # Tried again while busy: a sibling that boots at the same time may be making the tables.
-            self._try(
-                lambda: schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade), writing=writing
-            )
+            self._try(self._ensure, writing=writing)
         except StoreError:
             raise
         except (SQLAlchemyError, OSError) as error:
@@ -186,6 +230,19 @@ class Store:
                 raise StoreUnavailableError(self.url, reason(error), writing=writing) from error
             raise
         self._ready = True
+
+    def _ensure(self) -> None:
+        with self.dialect.gate:
+            schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade)
+
+    def _ensure_ready_beside(self, connection: Connection) -> None:
+        """The same where the caller may have the one write lock: what is to be done is done in its transaction."""
+        if self._ready or not self.dialect.is_open_in(connection):
+            self.ensure_ready()
+        elif schema.ensure_within(connection, self.url, upgrade=self.auto_upgrade):
+            self._made_in = connection.get_transaction()
+        else:
+            self._ready = connection.get_transaction() is not self._made_in
 
     def probe(self) -> None:
         """Raise, at once rather than after `patience`, unless the database answers and its tables can be used."""
@@ -225,15 +282,17 @@ class Store:
     def _forget_parent(self) -> None:
         """In a forked child: leave the parent's connections to the parent, and start afresh."""
         if self._engine is not None:
-            _INHERITED.append(self._engine.pool)
-            self._engine.dispose(close=False)
+            _INHERITED.append(self._engine)
+            self._engine = None
+        self.dialect.forget_parent()
         self._opening = Lock()
         self._writer = Lock()
         self.clock.forget()
 
 
 _INHERITED: list[object] = []
-"""Pools that a fork copied here: kept, never used, so that nothing closes the parent's connections."""
+"""Engines that a fork copied here: kept, never used, so that nothing closes the parent's connections, or waits for a
+lock that was held at the fork."""
 
 
 def _after_fork() -> None:
@@ -241,7 +300,7 @@ def _after_fork() -> None:
         store._forget_parent()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_child(_after_fork)
 
 
 def reason(error: BaseException) -> str:

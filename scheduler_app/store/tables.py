@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
+    literal_column,
     text,
 )
 
@@ -76,6 +77,8 @@ _held = text("state IN ('claimed', 'running')")
 _live_fire = text("schedule_uid IS NOT NULL AND state IN ('scheduled', 'paused', 'claimed', 'running')")
 _rare = text("state IN ('paused', 'failed', 'cancelled', 'missed', 'quarantined')")
 _emitted = text("schedule_uid IS NOT NULL")
+_ended = text("finished_at IS NOT NULL")
+_keyed = text("key IS NOT NULL")
 
 
 WHOLE = "whole"
@@ -110,6 +113,10 @@ Index(
     "scheduler_jobs_fire", jobs.c.schedule_uid, jobs.c.generation, jobs.c.fire_time,
     unique=True, sqlite_where=_emitted, postgresql_where=_emitted,
 )  # fmt: skip
+_partial("scheduler_jobs_waiting", jobs.c.id, where=_scheduled)
+_partial("scheduler_jobs_next", jobs.c.run_at, jobs.c.id, where=_scheduled)
+_partial("scheduler_jobs_ended", jobs.c.state, jobs.c.finished_at, jobs.c.id, where=_ended)
+_partial("scheduler_jobs_key", jobs.c.key, jobs.c.id, where=_keyed)
 _whole("scheduler_jobs_state_due", jobs.c.state, jobs.c.queue, jobs.c.priority, jobs.c.run_at)
 _whole("scheduler_jobs_state_crashed", jobs.c.state, jobs.c.queue, jobs.c.priority, jobs.c.crashes, jobs.c.run_at)
 _whole("scheduler_jobs_state_held", jobs.c.state, jobs.c.worker_id)
@@ -203,14 +210,24 @@ audit = Table(
     metadata,
     Column("id", identifier(64), primary_key=True),
     Column("at", Instant, nullable=False),
-    Column("actor", long_text()),
-    Column("source", long_text()),
+    Column("actor", identifier(), nullable=False),
+    Column("role", identifier(16), nullable=False),
+    Column("source", long_text(), nullable=False),
     Column("action", identifier(), nullable=False),
-    Column("target", long_text()),
+    Column("target", identifier()),
     Column("before", long_text()),
     Column("after", long_text()),
 )
-Index("scheduler_audit_at", audit.c.at, audit.c.id)
+# Its rows are few, and made by people: an index for each way to look for them costs nobody anything.
+Index("scheduler_audit_actor", audit.c.actor, audit.c.id)
+Index("scheduler_audit_action", audit.c.action, audit.c.id)
+Index("scheduler_audit_target", audit.c.target, audit.c.id)
+
+
+def is_in(state: str) -> Any:
+    """Return whether a job is in a state, in the words of that state's partial index: SQLite recognises no others."""
+    rare = f"{_rare.text} AND " if f"'{state}'" in _rare.text else ""
+    return literal_column(f"{rare}state = '{state}'")
 
 
 def include_name(name: str | None, type_: str, parent_names: object) -> bool:

@@ -24,7 +24,11 @@ _LEFT = (
             AND (created_at <= :due OR schedule_uid IS NOT NULL)
             AND task NOT IN :tasks AND substr(signature, 1, {KEY_PREFIX}) NOT IN :keys
         ) AS is_left
-        FROM names CROSS JOIN levels WHERE names.queue IS NOT NULL
+        FROM names CROSS JOIN levels
+        WHERE names.queue IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM scheduler_queues
+          WHERE name = names.queue AND paused_at IS NOT NULL AND (paused_until IS NULL OR paused_until > :due)
+        )
         UNION ALL
         SELECT NULL, EXISTS (
           SELECT 1 FROM scheduler_jobs
@@ -48,8 +52,8 @@ def is_anything_left(
 ) -> bool:
     """Whether a worker holds a job, or could claim one, that was there and due at an instant.
 
-    What other workers hold counts as little as what this one may not claim: a queue that it does not serve,
-    or a task or key that it does not know.
+    What other workers hold counts as little as what this one may not claim: a queue that is paused or that it does
+    not serve, or a task or key that it does not know.
     """
     parameters = {"due": due, "worker": worker_id, "tasks": sorted(unserved.tasks), "keys": sorted(unserved.keys)}
     rows = connection.execute(_LEFT, parameters).all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_col
 from ..jobs import JobState, Outcome
 from ..outcomes import Transition, decide_stop
 from .dialect import Dialect
-from .give_back import GiveBack, give_back_if_held
+from .give_back import GiveBack, cancelled_instead, give_back_if_held
 from .tables import attempts, jobs, workers
 from .types import Instant
 
@@ -36,6 +37,25 @@ class WorkerRow:
     started_at: datetime
     seen_at: datetime
     package_version: str | None
+
+
+ASKED = "?"
+"""What stands, in a worker's list of tasks, before the name of one that it does not know and has jobs of."""
+
+
+def served_by(rows: Iterable[WorkerRow]) -> set[str]:
+    """Return the names of the tasks that these workers know."""
+    return {task for row in rows for task in json.loads(row.tasks or "[]")}
+
+
+def asked_by(rows: Iterable[WorkerRow]) -> set[str]:
+    """Return the names of the tasks that some of these workers met and do not know."""
+    return {task.removeprefix(ASKED) for task in served_by(rows) if task.startswith(ASKED)}
+
+
+def keys_of(rows: Iterable[WorkerRow]) -> set[str]:
+    """Return the ids of the signing keys that these workers believe."""
+    return {key for row in rows for key in json.loads(row.key_ids or "[]")}
 
 
 def register_if_absent(connection: Connection, dialect: Dialect, row: Mapping[str, Any]) -> None:
@@ -81,7 +101,7 @@ _HELD: ColumnElement[bool] = literal_column("state IN ('claimed', 'running')")
 _HELD_BY = select(
     jobs.c.id, jobs.c.claim_seq, jobs.c.key, jobs.c.attempt, jobs.c.crashes, jobs.c.at_most_once,
     jobs.c.cancel_requested_at, jobs.c.started_at, jobs.c.task, jobs.c.run_at,
-).where(_HELD, jobs.c.worker_id == bindparam("worker"))  # fmt: skip
+).where(_HELD, jobs.c.worker_id == bindparam("worker")).order_by(jobs.c.id)  # fmt: skip
 
 
 def held_by(connection: Connection, worker_id: str) -> list[Any]:
@@ -122,7 +142,15 @@ def rescue_held(
         return []
     decisions = [(row, decide(row.crashes + 1, row.at_most_once, row.cancel_requested_at is not None)) for row in held]
     abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} died or did not renew its lease")
-    return [Rescued(row.id, row.task, row.crashes + 1, d.state, d.error) for row, d in decisions]
+    back = [row.id for row, d in decisions if d.state is JobState.SCHEDULED and row.key is not None]
+    yielded = cancelled_instead(connection, dialect, back) if back else {}
+    return [_rescued(row, d, yielded) for row, d in decisions]
+
+
+def _rescued(row: Any, decided: Transition, yielded: Mapping[str, str | None]) -> Rescued:
+    if row.id in yielded:
+        return Rescued(row.id, row.task, row.crashes + 1, JobState.CANCELLED, yielded[row.id])
+    return Rescued(row.id, row.task, row.crashes + 1, decided.state, decided.error)
 
 
 def abandon(
@@ -143,8 +171,10 @@ def abandon(
         connection.execute(dialect.insert(attempts), [_attempt(row, worker_id, now, why) for row, _d in decisions])
 
 
-def let_go(connection: Connection, dialect: Dialect, worker_id: str, started: Collection[str], now: datetime) -> int:
-    """Give back what a stopping worker holds, nothing spent; return how many jobs were given back.
+def let_go(
+    connection: Connection, dialect: Dialect, worker_id: str, started: Collection[str], now: datetime
+) -> list[Rescued]:
+    """Give back what a stopping worker holds, nothing spent; return what became of each job.
 
     An at-most-once job that has `started` here ends instead: it may not start a second time.
     """
@@ -153,8 +183,20 @@ def let_go(connection: Connection, dialect: Dialect, worker_id: str, started: Co
     decisions = [(row, decide_stop(cancel_requested=row.cancel_requested_at is not None)) for row in over]
     abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} stopped before it had ended")
     ended = {row.id for row in over}
-    rest = [GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in held if r.id not in ended]
-    return give_back_if_held(connection, rest, now)
+    rest = [row for row in held if row.id not in ended]
+    back = [GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in rest]
+    give_back_if_held(connection, back, now)
+    return [_rescued(row, decided, {}) for row, decided in decisions] + given_back(connection, dialect, rest)
+
+
+def given_back(connection: Connection, dialect: Dialect, rows: Sequence[Any]) -> list[Rescued]:
+    """Return what became of jobs (rows of `held_by`) that were just given back: some were cancelled instead."""
+    cancelled = cancelled_instead(connection, dialect, [row.id for row in rows]) if rows else {}
+    states = dict.fromkeys(cancelled, JobState.CANCELLED)
+    return [
+        Rescued(row.id, row.task, row.crashes, states.get(row.id, JobState.SCHEDULED), cancelled.get(row.id))
+        for row in rows
+    ]
 
 
 _ABANDON = (

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
-from ..errors import JobCancelledError, NoCurrentJobError
+from ..clock import monotonic
+from ..errors import JobCancelledError, JobTimeoutError, NoCurrentJobError
+from ..payload import Scrub, as_it_is
+from ..progress import encode_progress
 from ..store import Claim
 
 _claim: ContextVar[Claim] = ContextVar("scheduler_current_claim")
+_scrub: ContextVar[Scrub] = ContextVar("scheduler_current_scrub", default=as_it_is)
+_context: ContextVar[Mapping[str, Any]] = ContextVar("scheduler_current_context")
 
 
 class CurrentJob:
@@ -39,14 +47,40 @@ class CurrentJob:
         return self._held().run_at
 
     @property
+    def context(self) -> Mapping[str, Any]:
+        """What travelled with the call, by its name in SCHEDULER_CARRY; it is `g.<name>`, too."""
+        self._held()
+        return _context.get()
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far this job is. It costs nothing: the loop stores the newest at each poll, and with the end.
+
+        Raises `ProgressError` for what is no finite number; a message of more than 500 characters is cut.
+        """
+        said = None if message is None else _scrub.get()(str(message))
+        self._held().tell_progress(encode_progress(done, total, said))
+
+    @property
     def cancelled(self) -> bool:
-        """Whether someone asked for this job to stop; seen within the poll interval."""
-        return self._held().cancelled
+        """Whether this job is to stop: someone asked for it (seen within the poll interval), or its timeout is over."""
+        return self._held().cancelled or self.timed_out
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its timeout is over. In threads nothing stops the function but itself; see `raise_if_cancelled`."""
+        claim = self._held()
+        if monotonic() < claim.deadline:
+            return False
+        claim.saw_timeout = True
+        return True
 
     def raise_if_cancelled(self) -> None:
-        """End the function here if someone asked for it: the job becomes `cancelled`."""
-        if self._held().cancelled:
-            raise JobCancelledError(self._held().id)
+        """End the function here if it is to stop: the job becomes `cancelled`, or its attempt ends as a timeout."""
+        claim = self._held()
+        if claim.cancelled:
+            raise JobCancelledError(claim.id)
+        if self.timed_out:
+            raise JobTimeoutError(f"stopped at its timeout of {claim.timeout:g} s")
 
     def __bool__(self) -> bool:
         return _claim.get(None) is not None
@@ -67,6 +101,8 @@ current_job = CurrentJob()
 """The job that the calling function runs in; false outside of one."""
 
 
-def enter(claim: Claim) -> None:
-    """Make `claim` the current job of the calling context."""
+def enter(claim: Claim, context: Mapping[str, Any], scrub: Scrub = as_it_is) -> None:
+    """Make `claim` the current job of the calling context, with what travelled with its call, and hides its secrets."""
+    _scrub.set(scrub)
     _claim.set(claim)
+    _context.set(MappingProxyType(context))

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
 from .. import faults, signals
-from ..clock import Clock
-from ..errors import JobCancelledError, MalformedPayloadError, ResultError, UnknownTaskError
-from ..jobs import Outcome
-from ..outcomes import Refusal, Result
-from ..payload import Call, Signer, Verdict, decode_call, encode_result
+from ..carry import Carrier, restored
+from ..clock import Clock, monotonic
+from ..errors import (
+    ArgumentsError,
+    JobCancelledError,
+    JobTimeoutError,
+    MalformedPayloadError,
+    ResultError,
+    UnknownTaskError,
+    UnknownValueError,
+)
+from ..jobs import Job, Outcome
+from ..outcomes import Refusal, Result, how_overran
+from ..payload import Call, Scrub, Signer, Verdict, decode_call, decode_result, encode_result, scrubber
+from ..retry import kinds_of
 from ..store import Claim
-from ..tasks import Task, TaskRegistry
+from ..tasks import RESULT, Task, TaskRegistry, importable_module
+from ..wishes import Snooze, Wish
 from . import current
+from .base import Admission
 
 
 class _RefusedError(Exception):
@@ -41,6 +57,29 @@ class Runner:
     """Whether this process's worker renewed its lease recently enough to start work."""
     max_result_bytes: int
     max_error_chars: int
+    carriers: Sequence[Carrier] = ()
+    """What may have travelled with a call, and how it is set around the function."""
+    base_url: str | None = None
+    """Where the app is reached, for `url_for`; None: as Flask's own settings say."""
+    tells_start: bool = True
+    """Whether it tells that a job starts; in a child, its parent does."""
+
+    def now(self) -> datetime:
+        """Return the store's time, without asking the database."""
+        return self.clock.reckon()
+
+    def admit(self, claim: Claim) -> Admission:
+        """Check a claim before another process runs it, and let it have its task's own timeout if it has none."""
+        now = self.clock.reckon()
+        try:
+            self._check_lease()
+            self._check_signature(claim)
+            task = self._resolve(claim)
+        except _RefusedError as error:
+            return Admission(Result(now, now, refusal=error.refusal, error=error.reason))
+        if claim.timeout is None:
+            claim.timeout = task.timeout
+        return Admission(module=importable_module(task.function))
 
     def run(self, claim: Claim) -> Result:
         """Run the claim in the calling thread and return how it ended."""
@@ -49,16 +88,23 @@ class Runner:
             self._check_lease()
             self._check_signature(claim)
             task = self._resolve(claim)
-            call = self._decode(claim)
+            call = self._decode(claim, task)
         except _RefusedError as error:
             return Result(began, began, refusal=error.refusal, error=error.reason)
+        secret = secrets_of(task, call)
+        scrub = scrubber(call.args, call.kwargs, secret)
+        _set_deadline(claim, task)
         try:
-            returned = Context().run(self._call, claim, task, call)
+            returned = Context().run(self._call, claim, task, call, scrub)
         except JobCancelledError as error:
             return Result(began, self.clock.reckon(), Outcome.CANCELLED, error=str(error), exception=error)
+        except Snooze as wish:
+            return Result(began, self.clock.reckon(), wish=wish)
         except BaseException as error:  # user code may raise anything; all of it is an answer
-            return self._failed(began, error)
-        return self._returned(began, returned)
+            return self._failed(claim, began, error, scrub)
+        result = self._returned(claim, began, returned, scrub)
+        result.masked |= RESULT in secret or (result.value is not None and scrub(result.value) != result.value)
+        return result
 
     def _check_lease(self) -> None:
         if not self.may_start():
@@ -78,16 +124,21 @@ class Runner:
         except UnknownTaskError as error:
             raise _RefusedError(Refusal.UNSERVED, str(error)) from error
 
-    def _decode(self, claim: Claim) -> Call:
+    def _decode(self, claim: Claim, task: Task) -> Call:
+        """Return the stored arguments; those that another version of the app may take are left to that."""
         try:
-            return decode_call(claim.payload, allowed=self.registry.rule.allows)
+            call = decode_call(claim.payload, allowed=self.registry.rule.allows)
+            task.bind(call.args, call.kwargs)
+        except (UnknownValueError, ArgumentsError) as error:
+            raise _RefusedError(Refusal.UNFIT, error.reason) from error
         except MalformedPayloadError as error:
             raise _RefusedError(Refusal.MALFORMED, str(error)) from error
+        return call
 
-    def _call(self, claim: Claim, task: Task, call: Call) -> Any:
-        current.enter(claim)
-        with self.app.app_context():
-            if signals.job_started.receivers:
+    def _call(self, claim: Claim, task: Task, call: Call, scrub: Scrub) -> Any:
+        current.enter(claim, call.context, scrub)
+        with self._app_context(), restored(self.carriers, call.context):
+            if self.tells_start and signals.job_started.receivers:
                 signals.job_started.send(
                     self, job_id=claim.id, task=claim.task, attempt=claim.attempt + 1, queue=claim.queue
                 )
@@ -97,31 +148,97 @@ class Runner:
             faults.reach("end")
             return returned
 
-    def _returned(self, began: Any, returned: Any) -> Result:
-        """A function that returned has succeeded, even if what it returned cannot be kept."""
+    def call_hook(self, hook: Callable[..., Any], job: Job, args: tuple[Any, ...]) -> None:
+        """Call a task's hook as its function is called, with what travelled with the job. Raises what it raises."""
+        context = decode_call(job.payload, allowed=self.registry.rule.allows).context
+        Context().run(self._call_hook, hook, context, args)
+
+    def _call_hook(self, hook: Callable[..., Any], context: dict[str, Any], args: tuple[Any, ...]) -> None:
+        with self._app_context(), restored(self.carriers, context):
+            function = self.app.ensure_sync(hook) if iscoroutinefunction(hook) else hook
+            function(*args)
+
+    def scrubber_for(self, job: Job) -> Scrub:
+        """Return what replaces, in texts, the values of a job's secret arguments."""
+        call = decode_call(job.payload, allowed=self.registry.rule.allows)
+        return scrubber(call.args, call.kwargs, secrets_of(self.registry.resolve(job.task), call))
+
+    def returned_of(self, result: Result) -> Any:
+        """Return what a function returned, read from what is stored where it ran in another process."""
+        if result.returned is None and result.value is not None:
+            return decode_result(result.value, allowed=self.registry.rule.allows)
+        return result.returned
+
+    @contextmanager
+    def _app_context(self) -> Iterator[None]:
+        with self.app.app_context() as context:
+            if self.base_url is not None and context.url_adapter is None:
+                address = urlsplit(self.base_url)
+                context.url_adapter = self.app.url_map.bind(
+                    address.netloc, script_name=address.path or "/", url_scheme=address.scheme
+                )
+            yield
+
+    def _returned(self, claim: Claim, began: Any, returned: Any, scrub: Scrub) -> Result:
+        """A function that returned has succeeded, even if what it returned cannot be kept, or it came late.
+
+        But one that asked, and heard that its timeout was over, has stopped for that.
+        """
         ended = self.clock.reckon()
+        late = _overran(claim, ended - began)
+        if late and claim.saw_timeout:
+            return self._failed(claim, began, JobTimeoutError(f"stopped at its timeout of {claim.timeout:g} s"), scrub)
         if returned is None:
-            return Result(began, ended, Outcome.SUCCESS)
+            return Result(began, ended, Outcome.SUCCESS, error=late)
         try:
             value = encode_result(returned, max_bytes=self.max_result_bytes, allowed=self.registry.rule.allows)
         except ResultError as error:
-            return Result(began, ended, Outcome.SUCCESS, error=f"result not kept: {error}", returned=returned)
-        return Result(began, ended, Outcome.SUCCESS, value=value, returned=returned)
+            why = scrub(f"result not kept: {error}")
+            return Result(began, ended, Outcome.SUCCESS, error=why, returned=returned)
+        return Result(began, ended, Outcome.SUCCESS, value=value, error=late, returned=returned)
 
-    def _failed(self, began: Any, error: BaseException) -> Result:
-        """The error and its traceback, without this file's own frames and without any local variable."""
+    def _failed(self, claim: Claim, began: Any, error: BaseException, scrub: Scrub) -> Result:
+        """The error and its traceback, without this file's own frames, any local variable, and any secret argument."""
+        ended = self.clock.reckon()
+        is_timeout = isinstance(error, JobTimeoutError)
+        late = None if is_timeout else _overran(claim, ended - began)
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
             frames = frames.tb_next
         text = "".join(traceback.format_exception(type(error), error, frames))
+        said = one_line(error)
+        shown, kept = scrub(said), scrub(text)
+        line = storable(shown, 500)
         return Result(
             began,
-            self.clock.reckon(),
-            Outcome.ERROR,
-            error=storable(one_line(error), 500),
-            traceback=storable(text, self.max_error_chars),
+            ended,
+            Outcome.TIMEOUT if is_timeout else Outcome.ERROR,
+            error=f"{line} ({late})" if late else line,
+            traceback=storable(kept, self.max_error_chars),
             exception=error,
+            kinds=kinds_of(error),
+            wish=error if isinstance(error, Wish) else None,
+            masked=(shown, kept) != (said, text),
         )
+
+
+def secrets_of(task: Task, call: Call) -> tuple[int | str, ...]:
+    """Return the places of a call's secret arguments, as whoever stored it knew them, and as they are known here."""
+    return (*call.secret, *task.secret_places(call.args, call.kwargs))
+
+
+def _set_deadline(claim: Claim, task: Task) -> None:
+    if claim.timeout is None:
+        claim.timeout = task.timeout
+    if claim.timeout is not None:
+        claim.deadline = monotonic() + claim.timeout
+
+
+def _overran(claim: Claim, ran: timedelta) -> str | None:
+    """Return what is to be said of an attempt that is over after its deadline; None where it is not."""
+    if claim.timeout is None or monotonic() < claim.deadline:
+        return None
+    return how_overran(ran.total_seconds(), claim.timeout)
 
 
 def one_line(error: BaseException) -> str:

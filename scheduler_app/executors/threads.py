@@ -1,4 +1,4 @@
-"""The thread executor: a fixed number of daemon threads that share one inbox."""
+"""The thread executor: a fixed number of daemon threads that share one inbox, which takes from the queues in turn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from apscheduler.executors.base import run_job
 
 from ..store import Claim
 from .base import DurableExecutor
+from .lanes import Lanes
 
 
 class ThreadExecutor(DurableExecutor):
@@ -26,18 +27,20 @@ class ThreadExecutor(DurableExecutor):
     def __init__(self, max_workers: int = 10) -> None:
         super().__init__()
         self.max_workers = int(max_workers)
-        self._inbox: SimpleQueue[Claim | Callable[[], None] | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lanes = Lanes()
         self._waiting: dict[Claim, bool] = {}
         self._running: dict[Claim, bool] = {}
         self._threads: list[Thread] = []
 
     # Both dicts change by single operations, which are atomic; whoever pops a claim from `_waiting` owns it. They are
-    # keyed by the claim, not by its job: one that was taken back may still be in the inbox when its job comes again.
+    # keyed by the claim, not by its job: one that was taken back may still be in its lane when its job comes again.
 
     def submit(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             self._waiting[claim] = True
-            self._inbox.put(claim)
+            self._lanes.put(claim)
+            self._inbox.put(self._carry)  # one for each: whoever gets it takes the claim whose turn it is
         self._start_threads(len(self._waiting) + len(self._running))
 
     def free_slots(self) -> int:
@@ -71,12 +74,10 @@ class ThreadExecutor(DurableExecutor):
 
     def _work(self) -> None:
         while (item := self._inbox.get()) is not None:
-            if isinstance(item, Claim):
-                self._carry(item)
-            else:
-                item()
+            item()
 
-    def _carry(self, claim: Claim) -> None:
+    def _carry(self) -> None:
+        claim = self._lanes.take()
         self._running[claim] = True
         if not self._waiting.pop(claim, False):
             self._running.pop(claim, None)

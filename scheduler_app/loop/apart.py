@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from .. import signals
-from ..store import Connection, Range, change, claim, reason, schedules, settle
+from ..store import Connection, Range, change, claim, queues, reason, schedules, settle
 from .fire import BATCH
 from .flight import Finished
 from .steps import Steps, settlement_of
@@ -41,6 +41,8 @@ class Apart:
         except Exception as error:
             self._steps.raise_if_outage(error)
         self._store.write(lambda connection: schedules.pause_unreadable(connection, self._store.dialect))
+        now = self._store.clock.now()
+        self._store.write(lambda connection: queues.mend_unreadable(connection, self._store.dialect, now))
         turned.quarantined += self._put_aside_unreadable()
         return self._store.read(self._steps.peek)
 
@@ -71,7 +73,7 @@ class Apart:
     def _settle_unstorable(self, finished: Finished, error: Exception, turned: Turned) -> None:
         now = self._store.clock.now()
         try:
-            failed = settle.unstorable(settlement_of(finished, now), reason(error))
+            failed = settle.unstorable(settlement_of(finished, now, self._steps.max_crashes), reason(error))
             stale = self._store.write(
                 lambda c: settle.settle_if_held(c, self._store.dialect, [failed], self._steps.worker.id, now)
             )

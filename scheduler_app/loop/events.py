@@ -5,15 +5,17 @@ Signals go to this package's own receivers (logs); APScheduler's stock events to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Thread, current_thread
+from threading import Condition, Thread, current_thread
 from typing import Any
 
 from apscheduler.events import (
     EVENT_JOB_ERROR,
     EVENT_JOB_EXECUTED,
     EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
     EVENT_JOB_REMOVED,
     EVENT_JOB_SUBMITTED,
     JobEvent,
@@ -22,23 +24,44 @@ from apscheduler.events import (
 )
 
 from .. import signals
+from ..errors import MaskedError
 from ..jobs import JobState, Outcome
+from ..payload import MASK
 from ..store import Claim, Settlement
+from ..store.workers import Rescued
 from .fire import Fired
 from .turned import Turned
 
 ALIAS = "default"
 """The alias of the one job store."""
 
+NAMES_KEPT = 10_000
+"""How many names of schedules are kept in memory."""
+
+PATIENCE = 1.0
+"""For how many seconds at most a turn is kept back for the sake of the order."""
+
 
 class Announcer:
-    """Sends what a turn did to listeners, in the order of the turns."""
+    """Sends what a turn did to listeners, in the order of the turns.
 
-    def __init__(self, dispatch: Callable[[Any], None], has_listeners: Callable[[], bool]) -> None:
-        self._dispatch, self._has_listeners = dispatch, has_listeners
+    `names_of` tells, of jobs that another process may have fired, the names of their schedules by uid.
+    """
+
+    def __init__(
+        self,
+        dispatch: Callable[[Any], None],
+        has_listeners: Callable[[], bool],
+        names_of: Callable[[Sequence[str]], Mapping[str, str]],
+    ) -> None:
+        self._dispatch, self._has_listeners, self._names_of = dispatch, has_listeners, names_of
+        self.at_once = False
+        """Whether a turn is told by the thread that did it: where no other is to be started."""
         self._inbox: SimpleQueue[Turned | None] = SimpleQueue()
         self._names: dict[str, str] = {}
         self._thread: Thread | None = None
+        self._turn = Condition()
+        self._ahead: set[object] = set()
 
     def start(self) -> None:
         """Start the thread."""
@@ -52,12 +75,37 @@ class Announcer:
             self._thread.join(timeout=10)
 
     def tell(self, turned: Turned) -> None:
-        """Have a turn told. Does not wait."""
-        self._inbox.put(turned)
+        """Have a turn told. Does not wait, unless `at_once`."""
+        if self.at_once:
+            self._tell(turned)
+        else:
+            self._inbox.put(turned)
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Let what is told in the block be told first: a turn that follows from it, say of a job just added, waits.
+
+        It waits `PATIENCE` at most, and only for blocks that it finds begun. A listener may enter one.
+        """
+        block = object()
+        with self._turn:
+            self._ahead.add(block)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._ahead.remove(block)
+                self._turn.notify_all()
 
     def _main(self) -> None:
         while (turned := self._inbox.get()) is not None:
+            self._let_go_first()
             self._tell(turned)
+
+    def _let_go_first(self) -> None:
+        with self._turn:
+            ahead = set(self._ahead)
+            self._turn.wait_for(lambda: ahead.isdisjoint(self._ahead), PATIENCE)
 
     def _tell(self, turned: Turned) -> None:
         for fired in turned.fired:
@@ -67,16 +115,24 @@ class Announcer:
         if signals.job_settled.receivers:
             for settlement in turned.settled:
                 _signal_settled(self, settlement)
+        _signal_claimed(self, turned)
+        _signal_abandoned(self, turned.settled)
         _signal_set_aside(self, turned)
         if self._has_listeners():
             self._dispatch_stock(turned)
 
     def _dispatch_stock(self, turned: Turned) -> None:
+        self._learn_names(turned)
         for fired in turned.fired:
-            self._names[fired.schedule.uid] = fired.schedule.name
             if fired.skipped:
                 times = list(fired.skipped)
                 self._dispatch(JobSubmissionEvent(EVENT_JOB_MAX_INSTANCES, fired.schedule.name, ALIAS, times))
+            for at, _reason in fired.missed:
+                self._dispatch(JobExecutionEvent(EVENT_JOB_MISSED, fired.schedule.name, ALIAS, at))
+            if fired.ended:  # before it is submitted, as stock APScheduler tells it
+                self._dispatch(JobEvent(EVENT_JOB_REMOVED, fired.schedule.name, ALIAS))
+        for one, _at in turned.missed:
+            self._dispatch(JobExecutionEvent(EVENT_JOB_MISSED, self._stock_id(one), ALIAS, one.run_at))
         for settlement in turned.settled:
             event = self._end_event(settlement)
             if event is not None:
@@ -84,20 +140,30 @@ class Announcer:
         for _executor, claims in turned.claimed:
             for claim in claims:
                 self._dispatch(JobSubmissionEvent(EVENT_JOB_SUBMITTED, self._stock_id(claim), ALIAS, [claim.run_at]))
-        for fired in turned.fired:
-            if fired.ended:
-                self._dispatch(JobEvent(EVENT_JOB_REMOVED, fired.schedule.name, ALIAS))
+
+    def _learn_names(self, turned: Turned) -> None:
+        if len(self._names) > NAMES_KEPT:
+            self._names.clear()
+        self._names.update({fired.schedule.uid: fired.schedule.name for fired in turned.fired})
+        claims = [claim for _executor, claims in turned.claimed for claim in claims]
+        claims += [claim for claim, _at in turned.missed]
+        claims += [settlement.claim for settlement in turned.settled]
+        unknown = [claim.id for claim in claims if claim.schedule_uid and claim.schedule_uid not in self._names]
+        if unknown:
+            self._names.update(self._names_of(unknown))
 
     def _end_event(self, settlement: Settlement) -> JobExecutionEvent | None:
         claim, result = settlement.claim, settlement.result
         if result.outcome is Outcome.SUCCESS:
             return JobExecutionEvent(
-                EVENT_JOB_EXECUTED, self._stock_id(claim), ALIAS, claim.run_at, retval=result.returned
-            )
-        if result.outcome is Outcome.ERROR:
+                EVENT_JOB_EXECUTED, self._stock_id(claim), ALIAS, claim.run_at,
+                retval=MASK if result.masked else result.returned,
+            )  # fmt: skip
+        if result.outcome in (Outcome.ERROR, Outcome.TIMEOUT):
             return JobExecutionEvent(
                 EVENT_JOB_ERROR, self._stock_id(claim), ALIAS, claim.run_at,
-                exception=result.exception, traceback=result.traceback,
+                exception=MaskedError(result.error or "") if result.masked else result.exception,
+                traceback=result.traceback,
             )  # fmt: skip
         return None
 
@@ -118,14 +184,43 @@ def _signal_fired(sender: object, fired: Fired) -> None:
         signals.schedule_skipped.send(
             sender, name=name, fire_time=fire_time, reason="an earlier job of it has not finished"
         )
+    for fire_time, reason in fired.missed:
+        signals.schedule_skipped.send(sender, name=name, fire_time=fire_time, reason=reason)
+
+
+def signal_released(sender: object, released: Iterable[Rescued], why: str) -> None:
+    """Tell of jobs that a worker let go of, and why where they do not say it themselves."""
+    for one in released:
+        signals.job_released.send(sender, job_id=one.job_id, task=one.task, state=one.state, reason=one.error or why)
+
+
+def _signal_claimed(sender: object, turned: Turned) -> None:
+    if signals.job_claimed.receivers:
+        for _executor, claims in turned.claimed:
+            for one in claims:
+                signals.job_claimed.send(sender, job_id=one.id, task=one.task, queue=one.queue, worker_id=turned.holder)
+
+
+def _signal_abandoned(sender: object, settlements: Sequence[Settlement]) -> None:
+    """Tell of jobs whose child died, in the words of those whose worker did."""
+    for settlement in settlements:
+        if settlement.result.outcome is Outcome.ABANDONED:
+            claim, transition = settlement.claim, settlement.transition
+            signals.job_rescued.send(
+                sender, job_id=claim.id, task=claim.task, state=transition.state, crashes=claim.crashes + 1,
+                worker_id=None, error=transition.error,
+            )  # fmt: skip
 
 
 def _signal_set_aside(sender: object, turned: Turned) -> None:
     """Tell of jobs that did not run here, or not in time, and of ends that came too late."""
     for settlement in turned.settled:
+        claim, why = settlement.claim, settlement.transition.error
         if settlement.transition.state is JobState.QUARANTINED:
-            why = settlement.transition.error
-            signals.job_quarantined.send(sender, job_id=settlement.claim.id, reason=why)
+            signals.job_quarantined.send(sender, job_id=claim.id, reason=why)
+        elif settlement.result.refusal is not None:
+            state = settlement.transition.state
+            signals.job_released.send(sender, job_id=claim.id, task=claim.task, state=state, reason=why)
     for stale in turned.superseded:
         signals.job_superseded.send(sender, job_id=stale.claim.id, fence=stale.claim.fence)
     for job_id, why in turned.quarantined:
@@ -137,7 +232,7 @@ def _signal_set_aside(sender: object, turned: Turned) -> None:
 
 def _signal_settled(sender: object, settlement: Settlement) -> None:
     claim, result, transition = settlement.claim, settlement.result, settlement.transition
-    if transition.released or transition.state is JobState.QUARANTINED:
+    if result.refusal is not None or result.outcome is Outcome.ABANDONED:
         return
     signals.job_settled.send(
         sender, job_id=claim.id, task=claim.task, state=transition.state, outcome=result.outcome,

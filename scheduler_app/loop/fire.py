@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ..client.emit import emitted_job
 from ..client.recurring import signed_parts
-from ..jobs import new_id
 from ..payload import Signer, Verdict
-from ..schedules import Fire, Schedule, all_due, decode_trigger, latest_due
-from ..store import Connection, NewJob, Store, add, schedules
+from ..schedules import Decision, Policy, Schedule, decide, decode_trigger, policy_of
+from ..store import Connection, Store, add, schedules
 
 BATCH = 100
 """How many due schedules one turn moves on."""
@@ -23,6 +23,9 @@ class Fired:
     schedule: Schedule
     emitted: tuple[tuple[datetime, str], ...] = ()
     skipped: tuple[datetime, ...] = ()
+    """Those that overlap an earlier job."""
+    missed: tuple[tuple[datetime, str], ...] = ()
+    """Those that nobody fired in time, with the reason why they are not made up for."""
     paused: str | None = None
     ended: bool = False
 
@@ -45,7 +48,8 @@ class Firing:
 
     def _fire_all(self, connection: Connection, locked: Sequence[Schedule], now: datetime) -> list[Fired]:
         mine = [schedule for schedule in locked if not self._is_for_others(schedule, now)]
-        return [self._fire(connection, schedule, now) for schedule in mine]
+        fired = [self._fire(connection, schedule, now) for schedule in mine]
+        return [one for one in fired if one is not None]
 
     def _is_for_others(self, schedule: Schedule, now: datetime) -> bool:
         """Whether another process may know the signing key that this one does not: it has so long to fire."""
@@ -55,19 +59,23 @@ class Firing:
     def _verdict(self, schedule: Schedule) -> Verdict:
         return self._signer.verify(schedule.signature, *signed_parts(schedule))
 
-    def _fire(self, connection: Connection, schedule: Schedule, now: datetime) -> Fired:
+    def _fire(self, connection: Connection, schedule: Schedule, now: datetime) -> Fired | None:
+        """Fire one schedule; None, having changed nothing, when it waits for its own jobs to end."""
         reason = self._distrust(schedule)
         if reason is not None:
             return self._pause(connection, schedule, reason)
+        unfinished = schedules.live_jobs_of(connection, schedule.uid)
+        last_end = schedules.last_end_of(connection, schedule.uid) if schedule.overlap else None
+        policy = policy_of(schedule)
         try:
-            fires = _due(schedule, now)
+            decided = _decided(schedule, policy, now, unfinished, last_end)
         except Exception as error:  # a trigger that raises must not stop the others: paused, with the reason
             return self._pause(connection, schedule, f"its trigger raised {type(error).__name__}: {error}")
-        room = schedule.max_instances - schedules.live_jobs_of(connection, schedule.uid)
-        emitting, skipped = _within(fires, room)
-        emitted = tuple((f.fire_time, self._emit(connection, schedule, f.fire_time, now)) for f in emitting)
-        ended = not self._move_on(connection, schedule, fires[-1])
-        return Fired(schedule, emitted, tuple(f.fire_time for f in skipped), ended=ended)
+        if not decided.changes:
+            return None
+        emitted = tuple((at, self._emit(connection, schedule, at, now)) for at in decided.emitted)
+        ended = not self._move_on(connection, schedule, decided)
+        return Fired(schedule, emitted, decided.overlapped, decided.missed, ended=ended)
 
     def _distrust(self, schedule: Schedule) -> str | None:
         verdict = self._verdict(schedule)
@@ -81,47 +89,23 @@ class Firing:
         return Fired(schedule, paused=reason)
 
     def _emit(self, connection: Connection, schedule: Schedule, fire_time: datetime, now: datetime) -> str:
-        job_id = new_id(now)
-        job = NewJob(
-            id=job_id,
-            task=schedule.task,
-            payload=schedule.payload,
-            signature=self._signer.sign(job_id, schedule.task, schedule.queue, schedule.payload),
-            queue=schedule.queue,
-            priority=schedule.priority,
-            run_at=fire_time,
-            created_at=now,
-            max_attempts=schedule.max_attempts,
-            at_most_once=schedule.at_most_once,
-            tags=schedule.tags,
-            max_lateness=schedule.misfire_grace_time,
-            schedule_uid=schedule.uid,
-            generation=schedule.generation,
-            fire_time=fire_time,
-        )
+        job = emitted_job(self._signer, schedule, fire_time, now)
         add.insert_jobs(connection, self._store.dialect, [job])
-        return job_id
+        return job.id
 
     @staticmethod
-    def _move_on(connection: Connection, schedule: Schedule, last: Fire) -> bool:
+    def _move_on(connection: Connection, schedule: Schedule, decided: Decision) -> bool:
         """Give the schedule its next fire time; an exhausted one ends. False when it ended."""
-        if last.following is None:
+        if decided.following is None:
             schedules.end(connection, schedule.uid)
             return False
-        schedules.advance_if_unchanged(connection, schedule, last.fire_time, last.following)
+        passed = [*decided.emitted, *decided.overlapped, *(at for at, _reason in decided.missed)]
+        schedules.advance_if_unchanged(connection, schedule, max(passed), decided.following)
         return True
 
 
-def _due(schedule: Schedule, now: datetime) -> tuple[Fire, ...]:
+def _decided(schedule: Schedule, policy: Policy, now: datetime, unfinished: int, last_end: datetime | None) -> Decision:
     if schedule.next_run_time is None:
         raise ValueError("a paused schedule cannot be due")
     trigger = decode_trigger(schedule.trigger)
-    if schedule.coalesce:
-        return (latest_due(trigger, schedule.next_run_time, now),)
-    return all_due(trigger, schedule.next_run_time, now)
-
-
-def _within(fires: Sequence[Fire], room: int) -> tuple[Sequence[Fire], Sequence[Fire]]:
-    """Split fires into those that may emit a job now and those that overlap too many unfinished ones."""
-    emitting = max(0, room)
-    return fires[:emitting], fires[emitting:]
+    return decide(trigger, policy, schedule.next_run_time, now, unfinished=unfinished, last_end=last_end)

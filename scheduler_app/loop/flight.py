@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +84,11 @@ class Flight:
         """Whether a job that was in flight at an earlier worker's death is in flight here and has not ended."""
         ended = {finished.claim for finished in self._unwritten}
         return any(claim.crashes and claim not in ended for claim in list(self.claims.values()))
+
+    def held(self) -> Counter[str]:
+        """Return how many claims of each queue are in flight here and have not ended."""
+        ended = {finished.claim for finished in self._unwritten}
+        return Counter(claim.queue for claim in list(self.claims.values()) if claim not in ended)
 
     def pace(self, alias: str) -> int:
         """Return how many jobs an executor finishes in 50 ms, as fast as it went just now; 0 after it was idle."""

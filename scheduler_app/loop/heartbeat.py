@@ -44,6 +44,8 @@ class Heartbeat:
         self._stopping = Event()
         self._thread: Thread | None = None
         self._beat_due = 0.0
+        self.has_swept = False
+        """Whether it has looked after the others once: whose process is gone on this host has been found by then."""
 
     def start(self) -> None:
         """Start the thread; its first act is to register the worker and to sweep."""
@@ -80,12 +82,14 @@ class Heartbeat:
             self._beat_due = monotonic() + self._seconds
         if self._rescuer.sweep(self._worker.id):
             self._on_rescued()
+        self.has_swept = True
 
     def beat(self) -> None:
         """Renew the lease, registering the worker (anew) where it has no row; then look after what nobody serves."""
         begun = lasting()
         self._store.clock.synchronize()
         now = self._store.clock.now()
+        self._unserved.learn_what_others_ask()
         if not self._worker.registered:
             self._register(now)
         elif not self._renew(now):
@@ -97,13 +101,17 @@ class Heartbeat:
         self._on_beat()
 
     def _register(self, now: datetime) -> None:
-        row = self._worker.row(now, self._registry.names())
+        row = self._worker.row(now, self._task_names())
         self._store.write(lambda connection: workers.register_if_absent(connection, self._store.dialect, row))
         self._worker.registered = True
 
     def _renew(self, now: datetime) -> bool:
-        tasks = self._worker.tasks_text(self._registry.names())
+        tasks = self._worker.tasks_text(self._task_names())
         state = "draining" if self._is_draining() else "running"
         return self._store.write(
             lambda connection: workers.beat_if_registered(connection, self._worker.id, now, state, tasks)
         )
+
+    def _task_names(self) -> list[str]:
+        """Return the names of the tasks that are known here, and those that this worker asks the others for."""
+        return [*self._registry.names(), *(workers.ASKED + task for task in self._unserved.current().tasks)]

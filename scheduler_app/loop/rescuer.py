@@ -32,10 +32,17 @@ class Rescuer:
     jobs back.
     """
 
-    def __init__(self, store: Store, lease_seconds: float, max_crashes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease_seconds: float,
+        max_crashes: int,
+        on_rescued: Callable[[list[Rescued]], None] = lambda _rescued: None,
+    ) -> None:
         self._store = store
         self._lease_seconds = lease_seconds
         self._max_crashes = max_crashes
+        self._on_rescued = on_rescued
         self._seen: dict[str, _Seen] = {}
         self._looked_at = float("-inf")
 
@@ -102,4 +109,5 @@ class Rescuer:
                 self, job_id=one.job_id, task=one.task, state=one.state, crashes=one.crashes,
                 worker_id=worker_id, error=one.error,
             )  # fmt: skip
+        self._on_rescued(rescued)
         return len(rescued)

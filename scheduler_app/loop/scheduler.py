@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from threading import Event, Lock, Thread
 from typing import Any
 
 from apscheduler.schedulers import SchedulerNotRunningError
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 
 from .. import faults, signals
 from ..clock import host_now, monotonic
-from ..errors import ForeignPartError, StoreError
-from ..executors import DurableExecutor, Runner
+from ..errors import ForeignPartError, StoreError, StoreUnavailableError, UnknownExecutorError
+from ..executors import DurableExecutor, Hooks, Runner
+from ..jobs import JobState
 from ..outcomes import Refusal, Result
 from ..payload import Signer
-from ..schedules import encode_trigger, first_fire_time
-from ..store import Claim, Connection, Store, change, workers
+from ..serving import refuse_without_threads
+from ..store import Claim, Connection, Store, find, workers
 from ..store.claim import Unserved
 from ..tasks import TaskRegistry
+from .attendance import Attendance
 from .claiming import Claiming
-from .events import Announcer
+from .events import Announcer, signal_released
 from .fire import Firing
 from .flight import Flight
 from .heartbeat import Heartbeat
+from .hooking import Hooking
 from .jobstore import DurableJobStore
 from .pace import Pace
+from .pruner import Pruner
 from .rescuer import Rescuer
+from .surface import Surface
 from .turn import Turn
 from .turned import Turned
 from .unserved import UnservedJobs
@@ -40,7 +44,7 @@ QUIET_FAILURES = 5
 """How many turns in a row may lose a race for a lock before that is worth a line in the log."""
 
 
-class DurableScheduler(BackgroundScheduler):
+class DurableScheduler(Surface):
     """Runs due jobs of one store in this process, together with any other process that does the same.
 
     It is a `BackgroundScheduler`: `add_job`, listeners, `pause`, `shutdown` and the rest work as in
@@ -50,7 +54,6 @@ class DurableScheduler(BackgroundScheduler):
 
     _thread: Thread | None
     _pending_jobs: list[Any]
-    _tentative: list[Any]
 
     def __init__(
         self,
@@ -65,16 +68,19 @@ class DurableScheduler(BackgroundScheduler):
         *,
         timezone: Any,
         max_payload_bytes: int,
+        queue_names: Collection[str] = (),
         on_ready: Callable[[], None] = lambda: None,
+        boot_facts: Callable[[], Mapping[str, Any]] = dict,
+        handle_of: Callable[[str], Any] = lambda _job_id: None,
     ) -> None:
         self._store, self._signer, self._registry = store, signer, registry
         self._make_runner, self._make_executors, self._executor_of = make_runner, make_executors, executor_of
-        self._pace, self.worker, self._on_ready = pace, worker, on_ready
-        self._max_payload_bytes = max_payload_bytes
+        self._pace, self.worker, self._on_ready, self._boot_facts = pace, worker, on_ready, boot_facts
+        self._max_payload_bytes, self._queue_names = max_payload_bytes, queue_names
+        self._handle_of = handle_of
         self._waiting_until = float("inf")
         self._ready = False
         self._failures = 0
-        self._cancels_due = 0.0
         self._idle = Event()
         self._tentative = []
         self._runner: Runner | None = None
@@ -97,7 +103,16 @@ class DurableScheduler(BackgroundScheduler):
         self.add_jobstore(self._create_default_jobstore(), "default")
 
     def _create_default_jobstore(self) -> DurableJobStore:
-        return DurableJobStore(self._store, self._signer, self._registry, max_payload_bytes=self._max_payload_bytes)
+        return DurableJobStore.over(
+            self._store, self._signer, self._registry,
+            max_payload_bytes=self._max_payload_bytes, check_queue=self._check_queue,
+        )  # fmt: skip
+
+    def _check_queue(self, queue: str) -> None:
+        """Raise `UnknownExecutorError` unless `add_job(executor=...)` names an executor, or a configured queue."""
+        known = {*self._executors, *self._queue_names}
+        if queue not in known:
+            raise UnknownExecutorError(queue, known)
 
     def add_executor(self, executor: Any, alias: str = "default", **options: Any) -> None:
         """Add one of this package's executors. Raises `ForeignPartError` for any other, which could lose a job."""
@@ -105,7 +120,7 @@ class DurableScheduler(BackgroundScheduler):
             raise ForeignPartError("executor", alias, executor, "Set SCHEDULER_EXECUTORS instead.")
         super().add_executor(executor, alias, **options)
         if self._runner is not None:
-            executor.bind(self._runner.run, self._report)
+            executor.bind(self._runner.run, self._report, self._runner)
 
     def add_jobstore(self, jobstore: Any, alias: str = "default", **options: Any) -> None:
         """Add the one job store. Raises `ForeignPartError` for any other, whose jobs nobody would claim."""
@@ -113,23 +128,23 @@ class DurableScheduler(BackgroundScheduler):
             raise ForeignPartError("job store", alias, jobstore, "Its one job store is set by SCHEDULER_DATABASE_URL.")
         super().add_jobstore(jobstore, alias, **options)
 
-    def _real_add_job(self, aps_job: Any, jobstore_alias: str, replace_existing: bool) -> None:
-        """Store a job; its first fire time follows the store's clock and our rules for clock changes."""
-        if not hasattr(aps_job, "next_run_time"):
-            encode_trigger(aps_job.trigger)  # refuses, in words, a trigger that cannot be kept
-            first = first_fire_time(aps_job.trigger, self._store.clock.now())
-            aps_job._modify(next_run_time=None if first is None else first.astimezone(self.timezone))
-        super()._real_add_job(aps_job, jobstore_alias, replace_existing)
-
     def start(self, paused: bool = False) -> None:
-        """Start the loop in this process. Needs no database yet: the loop waits for one, and says so."""
+        """Start the loop in this process. Needs no database yet: the loop waits for one, and says so.
+
+        Raises `NoThreadsError` where threads are greenlets, or stand still.
+        """
+        refuse_without_threads()
         self._tentative += self._pending_jobs  # those of an earlier start that never reached the database still wait
         self._pending_jobs = []
         self._assemble()
+        self._start_threads(paused)
+
+    def _start_threads(self, paused: bool) -> None:
         super().start(paused=paused)
         self._announcer.start()
         self._heartbeat.start()
         self._listening.start()
+        self._pruner.start()
 
     def _assemble(self) -> None:
         """Make the parts of one run: they are new at each start, so that nothing of an earlier one lingers."""
@@ -139,23 +154,45 @@ class DurableScheduler(BackgroundScheduler):
         executors: dict[str, DurableExecutor] = self._executors
         self._runner = self._make_runner(self.worker.may_start)
         for executor in executors.values():
-            executor.bind(self._runner.run, self._report)
+            executor.bind(self._runner.run, self._report, self._runner)
         prefixes = frozenset(f"v1:{key}" for key in self.worker.key_ids)
-        self._unserved = UnservedJobs(self._store, self._registry, prefixes, self._pace.unserved_seconds)
-        self._claiming = Claiming(self._store, executors, self._executor_of, self._flight, self.worker.queues)
+        self._unserved = UnservedJobs(
+            self._store, self._registry, prefixes, self._pace.unserved_seconds, 2 * self._pace.lease_seconds
+        )
+        self._claiming = Claiming(
+            self._store, executors, self._executor_of, self._flight, self.worker.queues, self._pace.limits
+        )
         firing = Firing(self._store, self._signer, self._pace.unserved_seconds)
         self._turn = Turn(
             self._store, self._flight, self.worker, self._claiming, firing, executors,
             poll_seconds=self._pace.poll_seconds, not_started_seconds=self._pace.not_started_seconds,
+            max_crashes=self._pace.max_crashes,
         )  # fmt: skip
-        self._announcer = Announcer(self._dispatch_event, lambda: bool(self._listeners))
+        self._attendance = Attendance(
+            self._store, self._flight, self.worker, executors.values(), self._pace.poll_seconds
+        )
+        self._announcer = Announcer(self._dispatch_event, lambda: bool(self._listeners), self._names_of)
+        self._hooking = Hooking(Hooks(self._runner, self._registry, self._handle_of))
         self._listening = Listening(self._store, self.wakeup)
+        self._pruner = Pruner(
+            self._store, self.worker, self._pace.retention, self._pace.prune_seconds, self._pace.audit_seconds
+        )
         self._heartbeat = Heartbeat(
             self._store, self.worker, self._registry,
-            Rescuer(self._store, self._pace.lease_seconds, self._pace.max_crashes), self._unserved,
+            Rescuer(
+                self._store, self._pace.lease_seconds, self._pace.max_crashes,
+                lambda rescued: self._hooking.tell_rescued(rescued),
+            ), self._unserved,
             seconds=self._pace.heartbeat_seconds, on_beat=self._on_beat, on_reborn=self._on_reborn,
             on_rescued=self.wakeup, watch=self._watch, is_draining=lambda: self._turn.draining,
         )  # fmt: skip
+
+    def _names_of(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the names of the schedules of jobs that another process fired; none while the database is away."""
+        try:
+            return self._store.read(lambda connection: find.schedule_names(connection, self._store.dialect, ids))
+        except StoreUnavailableError:  # listeners hear of such a job by its schedule's uid
+            return {}
 
     # -- the loop ----------------------------------------------------------------------------------
 
@@ -181,7 +218,7 @@ class DurableScheduler(BackgroundScheduler):
             self._get_ready()
         self._turn.paused = self.state == STATE_PAUSED
         self._claiming.unserved = self._unserved.current()
-        self._look_for_cancels()
+        self._attendance.attend()
         with self._turning:
             wait, turned = self._turn.turn()
         self.turned_at = monotonic()
@@ -191,9 +228,8 @@ class DurableScheduler(BackgroundScheduler):
     def _get_ready(self) -> None:
         """Do once per start what needs the database: store what was added before it, and what the code declares."""
         while self._tentative:
-            added = self._tentative[0]
-            self._try_once(partial(self._real_add_job, *added), f"the job {added[0].id!r}")
-            del self._tentative[0]
+            with self._jobstores_lock:
+                self._store_tentative()
         self._try_once(self._on_ready, "a schedule that the code declares")
         self._ready = True
         signals.scheduler_started.send(
@@ -202,7 +238,13 @@ class DurableScheduler(BackgroundScheduler):
             store=self._store.url,
             executors=dict(self.worker.executors),
             note=self._store.dialect.note,
+            **self._boot_facts(),
         )
+
+    def _store_tentative(self) -> None:
+        for added in self._tentative[:1]:
+            self._try_once(partial(self._real_add_job, *added), f"the job {added[0].id!r}")
+            self._tentative.remove(added)
 
     def _try_once(self, store_it: Callable[[], None], what: str) -> None:
         """Store something of this process's own; what cannot be stored is told and left out, and stops no job."""
@@ -215,23 +257,14 @@ class DurableScheduler(BackgroundScheduler):
 
     def _note(self, turned: Turned) -> None:
         for settlement in turned.settled:
-            if settlement.result.refusal is Refusal.UNSERVED:
-                self._unserved.note(settlement.claim.task, settlement.claim.signature)
+            if settlement.result.refusal in (Refusal.UNSERVED, Refusal.UNFIT):
+                self._unserved.note(settlement.claim, settlement.result.refusal)
         if turned.has_news:
             self._announcer.tell(turned)
-
-    def _look_for_cancels(self) -> None:
-        """See, once per poll interval, which running jobs were asked to stop."""
-        if not self._flight.claims or monotonic() < self._cancels_due:
-            return
-        self._cancels_due = monotonic() + self._pace.poll_seconds
-        for job_id in self._store.read(lambda c: change.cancel_requested_of(c, self.worker.id)):
-            held = self._flight.claims.get(job_id)
-            if held is not None:
-                held.cancelled = True
+            self._hooking.tell(turned)
 
     def _report(self, alias: str, claim: Claim, result: Result) -> None:
-        self._flight.land(alias, claim, result)
+        self._flight.land(alias, claim, self._unserved.judged(claim, result))
         self.wakeup()
 
     def wakeup(self) -> None:
@@ -319,6 +352,11 @@ class DurableScheduler(BackgroundScheduler):
         """What this process cannot run, and its claims leave to others."""
         return self._claiming.unserved
 
+    @property
+    def has_swept(self) -> bool:
+        """Whether it has looked once for workers that died, and taken back what those of this host held."""
+        return self._heartbeat.has_swept
+
     def is_idle(self) -> bool:
         """Whether the loop is ready, and holds no job and no end that is not written."""
         return self._ready and self._is_idle()
@@ -337,12 +375,18 @@ class DurableScheduler(BackgroundScheduler):
         if self.state != STATE_STOPPED:
             self._close()
 
-    def _close(self) -> int:
+    def _end_threads(self) -> None:
         self._heartbeat.stop()
         self._listening.stop()
+        self._pruner.stop()
         super().shutdown(wait=False)
+
+    def _close(self) -> int:
+        self._end_threads()
         returned = self._sign_off()
         self._announcer.stop()
+        self._hooking.stop()
+        self._say_last_word()
         signals.scheduler_stopped.send(self, worker_id=self.worker.id, returned=returned)
         return returned
 
@@ -351,7 +395,7 @@ class DurableScheduler(BackgroundScheduler):
 
         started = {claim.id for executor in self._executors.values() for claim in executor.running()}
 
-        def sign_off(connection: Connection) -> int:
+        def sign_off(connection: Connection) -> list[workers.Rescued]:
             now = self._store.clock.reckon()
             returned = workers.let_go(connection, self._store.dialect, self.worker.id, started, now)
             faults.reach("release-before-commit")
@@ -362,10 +406,13 @@ class DurableScheduler(BackgroundScheduler):
             return 0
         try:
             if self._flight.has_unwritten():
-                self._turn.turn()
-            return self._store.write(sign_off)
+                self._note(self._turn.turn()[1])
+            let_go = self._store.write(sign_off)
         except Exception as error:  # the process goes on to its end; another worker will find this one gone
             signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
             return 0
         finally:
             self.worker.registered = False
+        signal_released(self, let_go, "its worker stops")
+        self._hooking.tell_rescued(let_go)
+        return sum(one.state is not JobState.FAILED for one in let_go)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 
 from .. import faults, signals
 from ..clock import monotonic
 from ..errors import StoreError
 from ..executors import DurableExecutor
-from ..outcomes import Refusal, Result, decide
-from ..retry import RetryPolicy
-from ..store import Claim, Connection, Settlement, Store, claim, settle
+from ..jobs import Outcome
+from ..outcomes import Refusal, Result, Transition, decide, decide_rescue
+from ..retry import RetryPolicy, decode_policy
+from ..store import Claim, Connection, Settlement, Store, change, claim, settle
+from .attendance import progress_of
 from .claiming import Claiming
 from .fire import Firing
 from .flight import Finished, Flight
@@ -33,10 +36,12 @@ class Steps:
         firing: Firing,
         executors: Mapping[str, DurableExecutor],
         not_started_seconds: float,
+        max_crashes: int,
     ) -> None:
         self.store, self.flight, self.worker = store, flight, worker
         self.claiming, self.firing, self.executors = claiming, firing, executors
         self._not_started_seconds = not_started_seconds
+        self.max_crashes = max_crashes
         self.draining = False
         """Whether to settle only: no new fires, no new claims."""
         self.paused = False
@@ -58,7 +63,10 @@ class Steps:
         """Write how attempts ended, in one batch; `turned` hears which of them were superseded."""
         if not finished:
             return
-        batch = [settlement_of(f, now) for f in finished]
+        said = progress_of(f.claim for f in finished)
+        if said:
+            change.progress_if_held(connection, said)
+        batch = [settlement_of(f, now, self.max_crashes) for f in finished]
         stale = settle.settle_if_held(connection, self.store.dialect, batch, self.worker.id, now)
         turned.superseded = stale
         turned.settled = [s for s in batch if s not in stale] if stale else batch
@@ -108,13 +116,24 @@ class Steps:
             self.flight.land(alias, one, Result(now, now, refusal=Refusal.NOT_STARTED))
 
 
-@cache
-def _policy(attempts: int) -> RetryPolicy:
-    return RetryPolicy(attempts=attempts)
+@lru_cache(maxsize=1024)
+def _policy(attempts: int, stored: str | None) -> RetryPolicy:
+    return decode_policy(stored, attempts)
 
 
-def settlement_of(finished: Finished, now: datetime) -> Settlement:
+def settlement_of(finished: Finished, now: datetime, max_crashes: int) -> Settlement:
     """Decide what becomes of a job whose attempt ended. Raises `RetryPolicyError` or `ValueError` for a damaged row."""
-    policy = _policy(finished.claim.max_attempts)
+    if finished.result.outcome is Outcome.ABANDONED:
+        return Settlement(finished.claim, finished.result, _after_crash(finished.claim, finished.result, max_crashes))
+    policy = _policy(finished.claim.max_attempts, finished.claim.retry)
     transition = decide(finished.claim.attempt, finished.result, policy, now, random.random)
     return Settlement(finished.claim, finished.result, transition)
+
+
+def _after_crash(claim: Claim, result: Result, max_crashes: int) -> Transition:
+    """Decide as a rescue does, of a job whose own process died while this one, its worker, lives."""
+    decided = decide_rescue(
+        claim.crashes + 1, at_most_once=claim.at_most_once, cancel_requested=claim.cancelled,
+        max_crashes=max_crashes, who="process",
+    )  # fmt: skip
+    return replace(decided, attempt=claim.attempt, error=decided.error or result.error)

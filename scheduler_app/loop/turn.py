@@ -15,6 +15,7 @@ from ..executors import DurableExecutor
 from ..store import Connection, Store, give_back, workers
 from .apart import Apart
 from .claiming import Claiming
+from .events import signal_released
 from .fire import Firing
 from .flight import Flight
 from .steps import Steps
@@ -36,10 +37,11 @@ class Turn:
         *,
         poll_seconds: float,
         not_started_seconds: float,
+        max_crashes: int,
     ) -> None:
         self._store, self._flight, self._worker = store, flight, worker
         self._claiming, self._executors = claiming, executors
-        self._steps = Steps(store, flight, worker, claiming, firing, executors, not_started_seconds)
+        self._steps = Steps(store, flight, worker, claiming, firing, executors, not_started_seconds, max_crashes)
         self._apart = Apart(self._steps)
         self._poll_seconds = poll_seconds
         self._not_started_seconds = not_started_seconds
@@ -64,6 +66,11 @@ class Turn:
     @paused.setter
     def paused(self, paused: bool) -> None:
         self._steps.paused = paused
+
+    @property
+    def expected(self) -> datetime | None:
+        """The next known instant at which something is due here, as the last turn saw it; None where nothing is."""
+        return self._expected
 
     def turn(self) -> tuple[float, Turned]:
         """Do what is due; return the seconds until the next known instant, at most the poll interval."""
@@ -118,14 +125,15 @@ class Turn:
     def _release_unknown(self) -> None:
         """Give back rows that this worker holds and its memory does not: a claim whose commit was unknown."""
 
-        def release(connection: Connection) -> int:
+        def release(connection: Connection) -> list[workers.Rescued]:
             held = workers.held_by(connection, self._worker.id)
             lost = [row for row in held if not self._knows(row.id, row.claim_seq)]
             back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in lost]
-            return give_back.give_back_if_held(connection, back, self._store.clock.now())
+            give_back.give_back_if_held(connection, back, self._store.clock.now())
+            return workers.given_back(connection, self._store.dialect, lost)
 
         if self._store.read(lambda c: [r for r in workers.held_by(c, self._worker.id) if not self._knows(r[0], r[1])]):
-            self._store.write(release)
+            signal_released(self, self._store.write(release), "the reply to its claim was lost")
         self.must_reconcile = False
 
     def _knows(self, job_id: str, fence: int) -> bool:
@@ -138,9 +146,9 @@ class Turn:
         self._expected = None
         if self._flight.has_unwritten():
             return 0.0
-        if turned.fired:
+        if turned.fired or turned.missed:  # what was missed took the place of jobs that are due behind it
             return 0.0
-        instants = [r.following for r in view.ranges if r.following is not None and self._claiming.serves(r.queue)]
+        instants = [*filter(None, (self._claiming.next_instant(r, view.now) for r in view.ranges))]
         if view.next_fire is not None and view.next_fire > view.now:
             instants.append(view.next_fire)
         longest = self._longest_wait()

@@ -10,7 +10,8 @@ from ..store import Store
 from ..store.dialect import Watcher
 
 RECONNECT_SECONDS = 1.0
-LISTEN_SECONDS = 0.5
+LISTEN_SECONDS = 30.0
+"""A wait ends sooner by a write, by the end of the connection, and by `stop`."""
 
 
 class Listening:
@@ -20,6 +21,7 @@ class Listening:
         self._store, self._wake = store, wake
         self._stopping = Event()
         self._thread: Thread | None = None
+        self._watcher: Watcher | None = None
 
     def start(self) -> None:
         """Start the thread."""
@@ -30,6 +32,9 @@ class Listening:
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._stopping.set()
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.interrupt()
         if self._thread is not None:
             self._thread.join(timeout=10)
 
@@ -43,10 +48,12 @@ class Listening:
                 self._stopping.wait(RECONNECT_SECONDS)
 
     def _listen(self, watcher: Watcher) -> None:
+        self._watcher = watcher  # before the first look at what stops it
         try:
             self._wake()
             while not self._stopping.is_set():
                 if watcher.wait(LISTEN_SECONDS):
                     self._wake()
         finally:
+            self._watcher = None
             watcher.close()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..carry import Carrier, taken
 from ..errors import NoAsyncError, UnknownQueueError
 from ..jobs import Priority, new_id
+from ..origin import line_of_caller
 from ..payload import Signer, encode_call
 from ..store import NewJob
 from ..tasks import Delivery, Task, TaskRegistry
 from ..tasks.refusals import check_kind, stored_name
-from .options import Options
+from .options import Options, runs_of
+
+_OF_THE_JOB = {
+    "id", "state", "run_at", "created_at", "key", "live_key", "schedule_uid", "generation", "fire_time", "signature",
+}  # fmt: skip
+"""The columns that say which job it is and when it runs; all others say what is called, and how."""
 
 
 def check_callable(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -39,20 +46,41 @@ class Calls:
     signer: Callable[[], Signer]
     queues: Collection[str] | None
     max_payload_bytes: int
+    carriers: Sequence[Carrier] = ()
+    """What travels with each call."""
     runs_async: Callable[[], bool] = lambda: True
     """Whether a coroutine function can be run here."""
 
     def task_of(self, function: Any) -> Task:
         """Return the task of what was passed as the function. Raises `NotSchedulableError` and `NoAsyncError`."""
-        task = _declared_task(function) or self.registry.for_function(function)
+        if isinstance(function, Task):  # a door found it by its name
+            return self.runnable(function)
+        return self.runnable(_declared_task(function) or self.registry.for_function(function))
+
+    def task_of_name(self, name: str) -> Task:
+        """Return the task of a name, or of a path ("module:function"). Raises `UnknownTaskError` and `NoAsyncError`."""
+        return self.runnable(self.registry.resolve(name))
+
+    def runnable(self, task: Task) -> Task:
+        """Return a task that can be run here. Raises `NoAsyncError`."""
         if task.is_async and not self.runs_async():
             raise NoAsyncError(task.name)
         return task
 
     def payload_of(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        """Return a call's arguments as JSON. Raises `ArgumentsError` and `PayloadError`."""
+        """Return a call's arguments, and what travels with it, as JSON.
+
+        Raises `ArgumentsError`, `PayloadError` and `CarryError`.
+        """
         task.bind(args, kwargs)
-        return encode_call(args, dict(kwargs), max_bytes=self.max_payload_bytes, allowed=self.registry.rule.allows)
+        return encode_call(
+            args,
+            dict(kwargs),
+            taken(self.carriers),
+            secret=task.secret_places(args, kwargs),
+            max_bytes=self.max_payload_bytes,
+            allowed=self.registry.rule.allows,
+        )
 
     def queue_of(self, task: Task, options: Options) -> str:
         """Return the queue of a call. Raises `UnknownQueueError` where queues are configured."""
@@ -61,9 +89,20 @@ class Calls:
             raise UnknownQueueError(queue, {*self.queues, "default"})
         return queue
 
-    def new_job(self, task: Task, payload: str, options: Options, run_at: datetime, now: datetime) -> NewJob:
-        """Return the job to store, signed."""
-        job_id, queue = new_id(now), self.queue_of(task, options)
+    def new_job(
+        self,
+        task: Task,
+        payload: str,
+        options: Options,
+        run_at: datetime,
+        now: datetime,
+        *,
+        job_id: str | None = None,
+        origin: str | None = None,
+    ) -> NewJob:
+        """Return the job to store, signed; where nothing else is said under a new id, and with the line that called."""
+        job_id, queue = job_id or new_id(now), self.queue_of(task, options)
+        attempts, retry = runs_of(task, options)
         return NewJob(
             id=job_id,
             task=task.name,
@@ -74,17 +113,22 @@ class Calls:
             run_at=run_at,
             created_at=now,
             key=options.key,
-            max_attempts=_first(options.attempts, task.attempts, 1),
+            max_attempts=attempts,
+            retry=retry,
             at_most_once=task.delivery is Delivery.AT_MOST_ONCE,
             tags=options.tags,
+            origin=origin or line_of_caller(),
+            max_lateness=task.max_lateness if options.max_lateness is None else options.max_lateness,
+            timeout=task.timeout if options.timeout is None else options.timeout,
         )
 
     def signed_for(self, job: NewJob) -> Callable[[str], Mapping[str, Any]]:
-        """Return what gives a job's call to another row: the columns, signed for that row's id."""
+        """Return what gives a job's call and options to another row: the columns, signed for that row's id."""
+        call = {name: value for name, value in job.row().items() if name not in _OF_THE_JOB}
 
         def columns(job_id: str) -> Mapping[str, Any]:
             signature = self.signer().sign(job_id, job.task, job.queue, job.payload)
-            return {"task": job.task, "payload": job.payload, "queue": job.queue, "signature": signature}
+            return call | {"signature": signature}
 
         return columns
 

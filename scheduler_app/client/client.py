@@ -2,67 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from .. import faults, signals
-from ..errors import BatchError, JobConflictError, JobNotFoundError
-from ..jobs import Attempt, Job, JobState
-from ..schedules import Schedule
-from ..store import Connection, NewJob, Store, add, change, find, schedules, workers
-from ..store.workers import WorkerRow
+from ..errors import BatchError, JobIdTakenError, OptionError
+from ..jobs import Job
+from ..origin import content_of, of_request
+from ..payload import Verdict
+from ..store import Connection, NewJob, OnConflict, Store, add, after_commit, find, hiding_parameters
+from .adopting import Adopting
+from .after import Holds
+from .amending import Amending
+from .asked import asked_for, checked_id
+from .bulk import Bulking
 from .calls import Calls
-from .explain import Explanation, explain
+from .checking import Checking
 from .handle import JobHandle
+from .looking import Looking
 from .options import NONE, Options
-from .times import Delay, instant_of, seconds_of
+from .reach import Limits
+from .scheduled import Scheduled
+from .times import Delay, seconds_of
 
-COUNT_CAP = 10_000
-"""How far a state is counted; beyond it a count reads "10,000 or more"."""
-
+T = TypeVar("T")
 Call = tuple[Any, ...]
-Jobs = list[Job]
+OnStored = Callable[[str, int], None]
+"""Hears of a job's id and of its row's version."""
 Handles = list[JobHandle]
 _SEQUENCES: tuple[type, ...] = (tuple, list)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The bounds of what may be asked, and of what is taken for alive."""
-
-    max_delay_seconds: float
-    max_batch: int
-    max_page: int
-    lease_seconds: float
-    """After how long without a heartbeat a worker counts as silent."""
-    zone: tzinfo | None = None
-    """The time zone that naive datetimes are in; None: they are refused."""
-
-
-class Client:
+class Client(Adopting, Bulking, Amending, Looking, Scheduled, Checking):
     """The verbs of one app's scheduler. Safe from any thread.
 
-    Each writes its own short transaction, committed and synced when it returns; none waits for the
-    loop. `on_due(seconds)` is told of new work, with how soon it is due.
+    Each writes its own short transaction, committed and synced when it returns, or is a row in the caller's
+    (`Options.session`), there when that is committed; none waits for the loop. `response` answers the response that
+    the calling code works for, None outside a request.
     """
 
-    def __init__(self, store: Store, calls: Calls, limits: Limits, on_due: Callable[[float], None]) -> None:
-        self.store = store
-        self.calls = calls
-        self._limits = limits
-        self._on_due = on_due
-
-    # -- scheduling --------------------------------------------------------------------------------
+    def __init__(
+        self,
+        store: Store,
+        calls: Calls,
+        limits: Limits,
+        on_due: Callable[[float], None],
+        response: Callable[[], Holds | None] = lambda: None,
+    ) -> None:
+        super().__init__(store, calls, limits, on_due)
+        self.joins: Callable[[], Any] | None = None
+        """Gives the session that calls of the app's code join where they name none; a door's calls never do."""
+        self._response = response
 
     def schedule_after(
         self, seconds: Delay, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options = NONE
     ) -> JobHandle:
         """Store a call that runs so many seconds from now, and return its job.
 
-        When this returns, the job is committed and synced. Raises a `SchedulerError` that says what to do,
-        with nothing stored, for anything that could not run later.
+        When this returns, the job is committed and synced, or part of the caller's transaction. Raises a
+        `SchedulerError` that says what to do, with nothing stored, for anything that could not run later.
         """
         delay = seconds_of(seconds, self._limits.max_delay_seconds)
         new = self._new(function, args, kwargs, options, lambda now: now + timedelta(seconds=delay))
@@ -75,14 +75,73 @@ class Client:
         new = self._new(function, args, kwargs, options, lambda now: self._instant(when, now))
         return self._store_one(new, options)
 
+    def create(
+        self,
+        task: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        after: Delay = 0,
+        at: datetime | None = None,
+        job_id: str | None = None,
+        options: Options = NONE,
+        door: str = "client",
+    ) -> JobHandle:
+        """Store a call of a registered task by its name, for who has no function in hand, and return its job.
+
+        With an id of the caller's own (a UUIDv7) it may be asked for again: the same call then answers that job,
+        whatever has become of it, with `created` False. Raises `UnknownTaskError`, `JobIdTakenError` where the id is
+        another call's, and whatever `schedule_after` raises.
+        """
+        now, found = self.store.clock.now(), self.calls.runnable(self.calls.registry.registered(task))
+        delay = timedelta(seconds=seconds_of(after, self._limits.max_delay_seconds))
+        run_at = now + delay if at is None else self._instant(at, now)
+        payload = self.calls.payload_of(found, tuple(args), dict(kwargs or {}))
+        asked = asked_for(found.name, payload, delay if at is None else run_at, options)
+        standing = None if job_id is None else self._standing_of(checked_id(job_id, now), asked)
+        if standing is not None:
+            return JobHandle(self, standing, created=False)
+        origin = of_request(door, None if job_id is None else self.calls.signer().sign(job_id, asked))
+        new = self.calls.new_job(found, payload, options, run_at, now, job_id=job_id, origin=origin)
+        handle = self._store_one(new, options)
+        raced = self._standing_of(new.id, asked) if job_id is not None and handle.id == new.id else None
+        return handle if raced is None or raced.created_at == now else JobHandle(self, raced, created=False)
+
+    def _standing_of(self, job_id: str, asked: str) -> Job | None:
+        """Return the job of an id that a caller chose, or None. Raises `JobIdTakenError` for one of another call."""
+        found = self.store.read(lambda connection: find.job(connection, job_id))
+        if found is None:
+            return None
+        if self.calls.signer().verify(content_of(found.origin), job_id, asked) is not Verdict.VALID:
+            raise JobIdTakenError(job_id)
+        return found
+
+    def after_response(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options = NONE
+    ) -> JobHandle:
+        """Have a call run once the current response has been sent, and return its job; outside a request, now.
+
+        Checked here and now as by `schedule_after`, and stored before the response begins.
+        """
+        response = self._response()
+        if response is None:
+            return self.schedule_after(0, function, args, kwargs, replace(options, even_on_error=False))
+        if options.session is None or options.session is False:
+            return response.hold(self._new(function, args, kwargs, options, lambda now: now), options)
+        fallback = timedelta(seconds=response.fallback_seconds)
+        new = self._new(function, args, kwargs, options, lambda now: now + fallback)
+        return self._store_one(new, replace(options, even_on_error=False), response.adopt)
+
     def schedule_many(self, calls: Iterable[Call], options: Options = NONE) -> Handles:
         """Store calls `(seconds, function[, args[, kwargs]])` in one transaction: all of them, or none."""
+        _check_even_on_error(options)
         if options.key is not None:
             raise BatchError("a key names one job, so it cannot be given to many.")
         new = [self._new_of(call, options) for call in self._checked(calls)]
         if new:
-            self.store.write(lambda connection: self._insert(connection, new))
-            self._told(new)
+            note = self._notes.of_many("jobs.add", {"tasks": sorted({job.task for job in new})})
+            work = note.beside(lambda connection: self._insert(connection, new), lambda made: {"added": len(made[1])})
+            self._write(options.session, work, self._told)
         return [JobHandle(self, job) for job in new]
 
     def _checked(self, calls: Iterable[Call]) -> Sequence[Call]:
@@ -120,137 +179,69 @@ class Client:
         now = self.store.clock.now()
         return self.calls.new_job(task, payload, options, when(now), now)
 
-    def _instant(self, when: datetime, now: datetime) -> datetime:
-        return instant_of(when, self._limits.zone, now, self._limits.max_delay_seconds)
+    def _write(self, session: Any, work: Callable[[Connection], tuple[str | None, T]], tell: Callable[[T], None]) -> T:
+        """Do `work` in a transaction of its own, or in the caller's; `tell` of what it made once that is committed.
 
-    def _insert(self, connection: Connection, new: Sequence[NewJob]) -> None:
+        It answers what it made, and the id of a row among that, by which a commit knows whether it holds it still.
+        """
+        if session is None or session is False:
+            _, made = self.store.write(work)
+            tell(made)
+            return made
+        connection = self.store.join(session)
+        with hiding_parameters():
+            job_id, made = work(connection)
+        after_commit(connection, self.store.dialect, lambda: tell(made), job_id)
+        return made
+
+    def _insert(self, connection: Connection, new: Sequence[NewJob]) -> tuple[str, Sequence[NewJob]]:
         add.insert_jobs(connection, self.store.dialect, new)
         faults.reach("insert-before-commit")
+        return new[0].id, new
 
-    def _store_one(self, new: NewJob, options: Options) -> JobHandle:
-        if new.key is None:
-            self.store.write(lambda connection: self._insert(connection, [new]))
-            self._told([new])
-            return JobHandle(self, new)
-        return self._store_keyed(new, options)
+    def _store_one(self, new: NewJob, options: Options, on_stored: OnStored | None = None) -> JobHandle:
+        """Store a call; `on_stored` hears of its job, and the version of that, once it is committed."""
+        _check_even_on_error(options)
+        if new.key is not None:
+            return self._store_keyed(new, options, on_stored)
 
-    def _store_keyed(self, new: NewJob, options: Options) -> JobHandle:
+        def tell(stored: Sequence[NewJob]) -> None:
+            self._told(stored)
+            if on_stored is not None:
+                on_stored(new.id, 0)
+
+        work = self._notes.of_job("job.add", new.id, lambda connection: self._insert(connection, [new]))
+        self._write(options.session, work, tell)
+        return JobHandle(self, new)
+
+    def _store_keyed(self, new: NewJob, options: Options, on_stored: OnStored | None) -> JobHandle:
         signed_for = self.calls.signed_for(new)
 
-        def insert(connection: Connection) -> tuple[str, bool]:
-            answer = add.insert_keyed(connection, self.store.dialect, new, options.on_conflict, signed_for)
+        def insert(connection: Connection) -> tuple[str | None, Job | None]:
+            job_id, created = add.insert_keyed(connection, self.store.dialect, new, options.on_conflict, signed_for)
+            standing = None if created else find.job(connection, job_id, lock=True)
             faults.reach("insert-before-commit")
-            return answer
+            return (job_id if created else None), standing
 
-        job_id, created = self.store.write(insert)
-        if created:
-            self._told([new])
-            return JobHandle(self, new)
-        standing = self.get(job_id)
-        self._on_due((standing.run_at - self.store.clock.now()).total_seconds())
-        return JobHandle(self, standing, created=False)
+        def tell(standing: Job | None) -> None:
+            if standing is None:
+                self._told([new])
+            else:
+                self._wake_for(standing.run_at)
+            if on_stored is not None and (standing is None or options.on_conflict is OnConflict.DEBOUNCE):
+                on_stored(new.id if standing is None else standing.id, 0 if standing is None else standing.version)
+
+        standing = self._write(options.session, self._notes.of_keyed("job.add", new.id, str(new.key), insert), tell)
+        return JobHandle(self, new) if standing is None else JobHandle(self, standing, created=False)
 
     def _told(self, new: Sequence[NewJob]) -> None:
         faults.reach("insert-after-commit")
-        first = min(job.run_at for job in new)
-        self._on_due((first - new[0].created_at).total_seconds())
+        self._wake_for(min(job.run_at for job in new))
         if signals.job_scheduled.receivers:
             for job in new:
                 signals.job_scheduled.send(self, job_id=job.id, task=job.task, run_at=job.run_at, queue=job.queue)
 
-    # -- one job -----------------------------------------------------------------------------------
 
-    def get(self, job_id: str) -> Job:
-        """Return a job. Raises `JobNotFoundError`."""
-        found = self.store.read(lambda connection: find.job(connection, job_id))
-        if found is None:
-            raise JobNotFoundError(job_id)
-        return found
-
-    def attempts(self, job_id: str) -> Sequence[Attempt]:
-        """Return a job's recorded attempts: every one but a first-try success."""
-        return self.store.read(lambda connection: find.attempts_of(connection, job_id))
-
-    def cancel(self, job_id: str | None = None, *, key: str | None = None) -> Job:
-        """Cancel a job by its id, or by the key that it holds; return it as it is then.
-
-        In state `cancelled` it will not start. In state `running` it was asked to stop, and sees that
-        by `current_job.cancelled`. Cancelling twice is no error. Raises `JobConflictError` when it has
-        finished otherwise, and `JobNotFoundError`.
-        """
-        if (job_id is None) == (key is None):
-            raise TypeError("cancel() takes either a job's id or key=...")
-        wanted = job_id if job_id is not None else self._id_of_key(str(key))
-
-        def cancel(connection: Connection) -> bool:
-            now = self.store.clock.now()
-            return change.cancel_if_waiting(connection, wanted, now) or change.request_cancel_if_held(
-                connection, wanted, now
-            )
-
-        changed = self.store.write(cancel)
-        job = self.get(wanted)
-        if not changed and job.state is not JobState.CANCELLED:
-            raise JobConflictError(wanted, job.state.value, "stop", ())
-        if changed:
-            signals.job_cancelled.send(self, job_id=wanted, state=job.state)
-        return job
-
-    def _id_of_key(self, key: str) -> str:
-        found = self.store.read(lambda connection: find.job_by_live_key(connection, key))
-        if found is None:
-            raise JobNotFoundError(key)
-        return found.id
-
-    def reschedule(self, job_id: str, *, after: Delay | None = None, at: datetime | None = None) -> Job:
-        """Give a job that has not started another time. Raises `JobConflictError` when it has started."""
-        if (after is None) == (at is None):
-            raise TypeError("reschedule() takes either after=... or at=...")
-        now = self.store.clock.now()
-        if after is not None:
-            run_at = now + timedelta(seconds=seconds_of(after, self._limits.max_delay_seconds))
-        else:
-            run_at = self._instant(at, now)  # type: ignore[arg-type]
-        changed = self.store.write(lambda connection: change.reschedule_if_waiting(connection, job_id, run_at))
-        job = self.get(job_id)
-        if not changed:
-            raise JobConflictError(job_id, job.state.value, "run at another time", ())
-        self._on_due((run_at - now).total_seconds())
-        return job
-
-    def explain(self, job_id: str) -> Explanation:
-        """Say why a job has not run yet: its state, when it is due, and who could run it."""
-        return explain(self.get(job_id), self.workers(), self.store.clock.now(), self._limits.lease_seconds)
-
-    # -- lists -------------------------------------------------------------------------------------
-
-    def list(
-        self,
-        *,
-        states: Collection[JobState] = (),
-        queue: str | None = None,
-        task: str | None = None,
-        before: str | None = None,
-        limit: int = 50,
-    ) -> Jobs:
-        """Return up to `limit` jobs, the newest first; the next page is `before` the last one's id."""
-        limit = max(1, min(limit, self._limits.max_page))
-        return self.store.read(
-            lambda connection: find.page_of_jobs(
-                connection, states=states, queue=queue, task=task, before=before, limit=limit
-            )
-        )
-
-    def stats(self) -> dict[str, int]:
-        """Return how many jobs are in each state, each counted no further than `COUNT_CAP`."""
-        return self.store.read(
-            lambda connection: {state.value: find.count_of(connection, state, COUNT_CAP) for state in JobState}
-        )
-
-    def workers(self) -> Sequence[WorkerRow]:
-        """Return the workers that have a row: live ones, and dead ones that nobody swept yet."""
-        return self.store.read(workers.all_workers)
-
-    def schedules(self) -> Sequence[Schedule]:
-        """Return the recurring schedules, by next run time, paused ones last."""
-        return self.store.read(schedules.every)
+def _check_even_on_error(options: Options) -> None:
+    if options.even_on_error:
+        raise OptionError("even_on_error", "only after_response drops calls on an error, so only it takes this.")

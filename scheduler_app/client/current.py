@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 from flask import current_app, has_app_context
 
+from ..audit import Actor
 from ..errors import NoAppContextError, NotRegisteredError
 from ..settings import Settings
 from .client import Client
@@ -22,14 +23,6 @@ class Health:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who asks: a name for the records, and a role: "viewer", "operator" or "admin"."""
-
-    name: str
-    role: str
-
-
 Authorize = Callable[[Any], Actor | None]
 
 
@@ -40,11 +33,17 @@ class AppScheduler(Protocol):
     client: Client
     recurring: Recurring
     authorize: Authorize | None
+    app_path: str | None
+    """What makes this app in another process, as `flask --app` takes it; None where nothing says so."""
     debug_token: str | None
     """In debug without configured authentication: the token that was made, else None."""
 
     def health(self) -> Health:
         """Tell whether the store can be used and, where a loop was wanted in this process, whether it turns."""
+        ...
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of this app's REST API."""
         ...
 
     def run_worker(

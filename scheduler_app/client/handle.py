@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from flask import Response
 
 from ..jobs import Job, JobState
+from ..progress import Progress, decode_progress
 from ..store import NewJob
 from .explain import Explanation
 from .times import Delay
@@ -16,8 +19,18 @@ class _Verbs(Protocol):
 
     def get(self, job_id: str) -> Job: ...
     def cancel(self, job_id: str) -> Job: ...
-    def reschedule(self, job_id: str, *, after: Delay | None = None, at: datetime | None = None) -> Job: ...
+    def reschedule(
+        self, job_id: str, *, after: Delay | None = None, at: datetime | None = None, by: Delay | None = None
+    ) -> Job: ...
+    def run_now(self, job_id: str) -> Job: ...
+    def pause(self, job_id: str) -> Job: ...
+    def resume(self, job_id: str) -> Job: ...
+    def retry(self, job_id: str) -> Job: ...
+    def release(self, job_id: str) -> Job: ...
+    def wait(self, job_id: str, seconds: float) -> Job: ...
+    def result_of(self, job: Job) -> Any: ...
     def explain(self, job_id: str) -> Explanation: ...
+    def accepted(self, job: Job, *, allow_cancel: bool, expires: Delay) -> Response: ...
 
 
 class JobHandle:
@@ -63,10 +76,63 @@ class JobHandle:
         self._seen = self._client.cancel(self.id)
         return self._seen.state
 
-    def reschedule(self, *, after: Delay | None = None, at: datetime | None = None) -> JobHandle:
-        """Give a job that has not started another time. Raises `JobConflictError` when it has."""
-        self._seen = self._client.reschedule(self.id, after=after, at=at)
+    def reschedule(
+        self, *, after: Delay | None = None, at: datetime | None = None, by: Delay | None = None
+    ) -> JobHandle:
+        """Give a job that has not started another time: so long from now, at an instant, or `by` so much later.
+
+        Raises `JobConflictError` when it has started.
+        """
+        self._seen = self._client.reschedule(self.id, after=after, at=at, by=by)
         return self
+
+    def run_now(self) -> JobHandle:
+        """Make it due, also if it was paused. Raises `JobConflictError` when it has started."""
+        self._seen = self._client.run_now(self.id)
+        return self
+
+    def pause(self) -> JobHandle:
+        """Keep it from starting until it is resumed. Raises `JobConflictError` when it has started."""
+        self._seen = self._client.pause(self.id)
+        return self
+
+    def resume(self) -> JobHandle:
+        """Have it run at its time again; if that has passed, at once. Raises `JobConflictError` when it has started."""
+        self._seen = self._client.resume(self.id)
+        return self
+
+    def result(self, timeout: float = 0.0) -> Any:
+        """Return what the function returned, waiting up to `timeout` seconds for its end.
+
+        Raises `JobFailedError` when it ended without a result, `ResultTimeoutError` when it has not ended, and
+        `ResultError` when what it returned could not be kept.
+        """
+        self._seen = self._client.wait(self.id, timeout)
+        return self._client.result_of(self._seen)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the job said that it was, when it was last looked at."""
+        return decode_progress(self.job.progress)
+
+    def retry(self) -> JobHandle:
+        """Put it back in line if it failed, was cancelled or missed. Raises `JobConflictError` when it did not."""
+        self._seen = self._client.retry(self.id)
+        return self
+
+    def release(self) -> JobHandle:
+        """Take it out of quarantine, now that it is mended. Raises `JobConflictError` when it is not there."""
+        self._seen = self._client.release(self.id)
+        return self
+
+    def accepted(self, allow_cancel: bool = False, expires: Delay = timedelta(hours=1)) -> Response:
+        """Return what a view may answer: 202 with the address, in `Location`, where its caller may look after the job.
+
+        Whoever has the address may read the job's state, progress and result, and nothing else of it, until it
+        `expires`; with `allow_cancel` also cancel it. No other right is needed, and none is given. Raises
+        `HandleError` for a time that cannot be.
+        """
+        return self._client.accepted(self.job, allow_cancel=allow_cancel, expires=expires)
 
     def explain(self) -> Explanation:
         """Say why it has not run yet, and what to do about it."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from ..store.workers import WorkerRow
 
 SILENT = "silent"
 """The state of a worker whose heart has not beaten for its lease: it is dead or cut off, and soon swept."""
+
+
+def is_any_running(rows: Iterable[WorkerRow], now: datetime, lease_seconds: float) -> bool:
+    """Whether one of these workers is alive and takes jobs."""
+    return any(state_of(row, now, lease_seconds) == "running" for row in rows)
 
 
 def state_of(row: WorkerRow, now: datetime, lease_seconds: float) -> str:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, tzinfo
 
-from apscheduler.triggers.base import BaseTrigger
-
-from ..clock import host_now
-from ..errors import DeclarationsError, IntervalError, ScheduleNameError, SchedulerError, StoreError, TimezoneError
+from ..errors import DeclarationsError, NeverFiresError, SchedulerError, StoreError
 from ..jobs import Priority, new_id
 from ..payload import Signer
-from ..schedules import Schedule, cron_trigger, definition, encode_trigger, every_trigger, first_fire_time
+from ..schedules import UNLIMITED, CatchUp, Overlap, Schedule, definition, encode_trigger, first_fire_time
 from ..store import Connection, Store, schedules
 from ..tasks import Delivery, Task
-from .calls import Calls, check_callable
-from .options import LONGEST_NAME, NONE, Options
+from .calls import Calls
+from .declaration import Declaration, checked_name, zone_of
+from .options import NONE, runs_of
 
 
 def signed_parts(schedule: Schedule) -> tuple[str, str, str, str, str]:
@@ -39,15 +36,20 @@ def make_schedule(
     next_run_time: datetime | None,
     priority: int | None = None,
     attempts: int | None = None,
+    retry: str | None = None,
     misfire_grace_time: int | None = None,
     coalesce: bool = True,
     max_instances: int = 1,
     declared: bool = False,
     tags: tuple[str, ...] = (),
+    catch_up: str | None = None,
+    overlap: str | None = None,
     standing: Schedule | None = None,
 ) -> Schedule:
     """Return a signed schedule. One that replaces `standing` keeps its uid; a new time gives it a new generation."""
     moved = standing is not None and standing.next_run_time != next_run_time
+    if attempts is None:
+        attempts, retry = runs_of(task, NONE)
     normal = int(Priority.NORMAL if task.priority is None else task.priority)
     unsigned = Schedule(
         uid=new_id(now) if standing is None else standing.uid,
@@ -64,107 +66,110 @@ def make_schedule(
         misfire_grace_time=misfire_grace_time,
         coalesce=coalesce,
         max_instances=max_instances,
-        max_attempts=task.attempts if attempts is None else attempts,
+        max_attempts=attempts,
+        retry=retry,
         at_most_once=task.delivery is Delivery.AT_MOST_ONCE,
         declared=declared,
         tags=tags,
         created_at=now if standing is None else standing.created_at,
         last_fire_time=None if standing is None else standing.last_fire_time,
+        catch_up=catch_up,
+        overlap=overlap,
+        orphaned_at=None if standing is None else standing.orphaned_at,
     )
     return replace(unsigned, signature=signer.sign(*signed_parts(unsigned)))
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """One schedule as code writes it down: a function, when it fires, and under which name (None: the task's)."""
-
-    function: Any
-    cron: str | None = None
-    every: Mapping[str, float] | None = None
-    timezone: str | tzinfo | None = None
-    name: str | None = None
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] | None = None
-    options: Options = NONE
-
-    def check(self) -> None:
-        """Refuse what can be known to be unusable before there is an app, or a name for the function.
-
-        Raises `TimezoneError`, `CronError`, `IntervalError`, `ScheduleNameError`, `NotSchedulableError`, and
-        `ArgumentsError` where the function cannot be called with the arguments.
-        """
-        self.trigger(zone_of(self.timezone, UTC), host_now())
-        if self.name is not None:
-            _checked(self.name)
-        if self.function is not None:
-            check_callable(self.function, self.args, self.kwargs or {})
-
-    def trigger(self, zone: tzinfo, now: datetime) -> BaseTrigger:
-        """Return the trigger. An interval fires first when it has passed once. Raises `CronError`, `IntervalError`."""
-        if self.cron is not None:
-            return cron_trigger(self.cron, zone)
-        every = dict(self.every or {})
-        if unknown := [name for name in every if name not in _UNITS]:
-            raise IntervalError(f"there is no unit {unknown[0]!r}; use {', '.join(_UNITS)}")
-        trial = every_trigger(**every, start=now, timezone=zone)
-        return every_trigger(**every, start=now + trial.interval, timezone=zone)
-
-
-_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
-
-
 class Recurring:
-    """Keeps schedules by name: never duplicated, and never reset while what they say is unchanged."""
+    """Keeps schedules by name: never duplicated, and never reset while what they say is unchanged.
 
-    def __init__(self, store: Store, calls: Calls, zone: tzinfo) -> None:
-        self._store, self._calls, self._zone = store, calls, zone
+    Naive starts and ends are in `zone` if it is `configured`, and refused where nobody said which zone is meant.
+    `on_due(seconds)` is told how soon one fires that was stored or changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        calls: Calls,
+        zone: tzinfo,
+        *,
+        configured: bool = True,
+        on_due: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._store, self._calls, self._zone, self._configured = store, calls, zone, configured
+        self._on_due = on_due
 
     def upsert(self, declaration: Declaration, *, declared: bool = False) -> str:
         """Store a schedule under its name, or change the one that stands; return the name.
 
-        One whose definition is unchanged keeps its next fire time and its pause.
+        One whose definition is unchanged keeps its next fire time and its pause; a changed one keeps its pause, and
+        its jobs. Raises `NeverFiresError` for one that would never fire, and whatever is wrong with the declaration.
         """
-        task = self._calls.task_of(declaration.function)
-        name = _checked(task.name if declaration.name is None else declaration.name)
         now = self._store.clock.now()
-        trigger = declaration.trigger(zone_of(declaration.timezone, self._zone), now)
-        payload = self._calls.payload_of(task, declaration.args, declaration.kwargs or {})
-        options = declaration.options
-        queue = self._calls.queue_of(task, options)
-        priority = _first(options.priority, task.priority, int(Priority.NORMAL))
-        attempts = _first(options.attempts, task.attempts)
-        facts = {
-            "attempts": attempts,
-            "delivery": task.delivery.value,
-            "tags": list(options.tags),
-            "declared": declared,
-        }
-        print_ = definition(
-            task=task.name,
-            payload=payload,
-            trigger=trigger,
-            queue=queue,
-            priority=priority,
-            options=facts,
-        )
+        new, print_ = self._made(declaration, declared, now)
+        if new.next_run_time is None:
+            raise NeverFiresError(new.name)
 
         def write(connection: Connection) -> None:
-            if schedules.definition_of(connection, name) == print_:
+            if schedules.definition_of(connection, new.name) == print_:
                 return
-            standing = schedules.by_name(connection, name, lock=True)
-            new = make_schedule(
-                self._calls.signer(), now, name=name, title=task.name, task=task, payload=payload,
-                trigger=encode_trigger(trigger), queue=queue, next_run_time=first_fire_time(trigger, now),
-                priority=priority, attempts=attempts, declared=declared, tags=options.tags,
-                standing=standing,
-            )  # fmt: skip
+            standing = schedules.by_name(connection, new.name, lock=True)
             if standing is None:
                 schedules.insert_if_absent(connection, new, print_)
             else:
-                schedules.replace_if_present(connection, new, print_)
+                schedules.replace_if_present(connection, self._in_place_of(standing, new), print_)
 
         self._store.write(write)
-        return name
+        self._on_due((new.next_run_time - now).total_seconds())
+        return new.name
+
+    def _made(self, declaration: Declaration, declared: bool, now: datetime) -> tuple[Schedule, str]:
+        """Return the schedule that a declaration means, and the fingerprint of its definition."""
+        task = self._calls.task_of(declaration.function)
+        name = checked_name(task.name if declaration.name is None else declaration.name)
+        if not self._configured:
+            declaration.refuse_naive()
+        zone = zone_of(declaration.timezone, self._zone)
+        trigger = declaration.trigger(zone, now)
+        payload = self._calls.payload_of(task, declaration.args, declaration.kwargs or {})
+        options, recurrence = declaration.options, declaration.recurrence
+        queue = self._calls.queue_of(task, options)
+        priority = _first(options.priority, task.priority, int(Priority.NORMAL))
+        attempts, retry = runs_of(task, options)
+        lateness = task.max_lateness if options.max_lateness is None else options.max_lateness
+        facts = {
+            "attempts": attempts,
+            "retry": retry,
+            "delivery": task.delivery.value,
+            "tags": list(options.tags),
+            "max_lateness": lateness,
+            "declared": declared,
+            **declaration.facts(trigger, zone, now),
+        }
+        made = make_schedule(
+            self._calls.signer(), now, name=name, title=task.name, task=task, payload=payload,
+            trigger=encode_trigger(trigger), queue=queue, next_run_time=first_fire_time(trigger, now),
+            priority=priority, attempts=attempts, retry=retry, declared=declared, tags=options.tags,
+            coalesce=recurrence.catch_up is not CatchUp.ALL,
+            max_instances=UNLIMITED if recurrence.overlap is Overlap.ALLOW else 1,
+            misfire_grace_time=None if lateness is None else math.ceil(lateness),
+            catch_up=CatchUp.NONE.value if recurrence.catch_up is CatchUp.NONE else None,
+            overlap=Overlap.QUEUE.value if recurrence.overlap is Overlap.QUEUE else None,
+        )  # fmt: skip
+        fingerprint = definition(
+            task=task.name, payload=payload, trigger=trigger, queue=queue, priority=priority, options=facts
+        )
+        return made, fingerprint
+
+    def _in_place_of(self, standing: Schedule, new: Schedule) -> Schedule:
+        """Return a changed schedule under the uid of the one that stands, paused if a person has paused that."""
+        paused = standing.next_run_time is None and standing.error is None
+        at = None if paused else new.next_run_time
+        moved = replace(
+            new, uid=standing.uid, next_run_time=at, generation=standing.generation + int(at != standing.next_run_time),
+            created_at=standing.created_at, last_fire_time=standing.last_fire_time,
+        )  # fmt: skip
+        return replace(moved, signature=self._calls.signer().sign(*signed_parts(moved)))
 
     def reconcile(self, declarations: Collection[Declaration]) -> None:
         """Store what the code declares, and mark as orphaned what it no longer does. Removes nothing.
@@ -178,6 +183,8 @@ class Recurring:
                 present.add(self.upsert(declaration, declared=True))
             except StoreError:
                 raise
+            except NeverFiresError:  # its end has passed: the code may say so still
+                continue
             except SchedulerError as error:  # told below, when the others are stored
                 errors.append(error)
         standing = self._store.read(schedules.declared_names)
@@ -191,23 +198,3 @@ class Recurring:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
-
-
-def _checked(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ScheduleNameError(name, "it must be a non-empty string")
-    if len(name) > LONGEST_NAME:
-        raise ScheduleNameError(name, f"it has {len(name)} characters; {LONGEST_NAME} is the most")
-    return name
-
-
-def zone_of(given: str | tzinfo | None, default: tzinfo) -> tzinfo:
-    """Return the time zone that was given, by its name or itself; else the default. Raises `TimezoneError`."""
-    if given is None:
-        return default
-    if isinstance(given, tzinfo):
-        return given
-    try:
-        return ZoneInfo(given)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-        raise TimezoneError(given) from error

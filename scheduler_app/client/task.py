@@ -37,6 +37,10 @@ class TaskVerbs(Generic[P]):
         """Run this task with these arguments as soon as a slot is free. See `schedule_now`."""
         return self._verbs.schedule_now(self._fn, *args, **kwargs)
 
+    def after_response(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Run this task with these arguments once the current response has been sent. See `after_response`."""
+        return self._verbs.after_response(self._fn, *args, **kwargs)
+
 
 class TaskFunction(TaskVerbs[P], Generic[P, R]):
     """A task: calling it calls the function, here and now; its verbs defer the call."""
@@ -54,7 +58,7 @@ class TaskFunction(TaskVerbs[P], Generic[P, R]):
         return self._function(*args, **kwargs)
 
     def using(self, **options: Any) -> TaskVerbs[P]:
-        """Return this task's verbs with options: queue, priority, key, on_conflict, attempts, tags."""
+        """Return this task's verbs with options, as `scheduler_app.using` describes them. Raises `OptionError`."""
         return TaskVerbs(self._client, self, make_options(**options))
 
     def __repr__(self) -> str:

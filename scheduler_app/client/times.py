@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DelayError, NaiveDatetimeError, TooFarError
 
 Delay = float | int | timedelta
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def seconds_of(delay: Any, most: float) -> float:
@@ -24,6 +25,28 @@ def seconds_of(delay: Any, most: float) -> float:
     if seconds > most:
         raise TooFarError(most)
     return seconds
+
+
+def shift_of(shift: Any) -> timedelta:
+    """Return by how much a time is moved, later or, where it is negative, earlier. Raises `DelayError`."""
+    if isinstance(shift, timedelta):
+        return shift
+    if not isinstance(shift, int | float) or isinstance(shift, bool):
+        raise DelayError(shift, f"it is a {type(shift).__name__}, not a number")
+    try:
+        return timedelta(seconds=_number(shift))
+    except OverflowError:
+        raise DelayError(shift, "it is too large") from None
+
+
+def moved(instant: datetime, shift: timedelta, now: datetime, most: float) -> datetime:
+    """Return an instant so much later or earlier. Raises `TooFarError`."""
+    try:
+        return instant_of(instant + shift, None, now, most)
+    except OverflowError:
+        if shift > timedelta(0):
+            raise TooFarError(most) from None
+        return EARLIEST
 
 
 def _number(delay: float) -> float:
@@ -56,4 +79,4 @@ def instant_of(value: Any, zone: tzinfo | None, now: datetime, most: float) -> d
         raise TooFarError(most) from None
     if (instant - now).total_seconds() > most:
         raise TooFarError(most)
-    return max(instant, datetime(1970, 1, 1, tzinfo=UTC))
+    return max(instant, EARLIEST)

@@ -35,9 +35,14 @@ class _End:
 _ALL: weakref.WeakSet[Ends] = weakref.WeakSet()
 
 
+def stop_at_exit(one: Ends) -> None:
+    """End it at this process's exit."""
+    _ALL.add(one)
+
+
 def look_after(one: Ends) -> None:
     """End it at this process's exit; and have SIGTERM lead to that exit where nobody else handles it."""
-    _ALL.add(one)
+    stop_at_exit(one)
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # as waitress and `flask run` leave it

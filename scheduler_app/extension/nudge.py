@@ -54,6 +54,11 @@ class Nudge:
             self._later = None  # before it is sent: what is stored from here on has another one sent
         self._notify()
 
+    def forget_parent(self) -> None:
+        """In a forked child: what was put off is the parent's to send, and a copied lock may be held by nobody here."""
+        self._lock = Lock()
+        self._later = None
+
     def flush(self) -> None:
         """Send a notification that was put off, because this process ends before its time."""
         with self._lock:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.date import DateTrigger
 from flask import Flask, current_app, has_app_context
 
 from .. import logs
@@ -23,13 +27,14 @@ from ..client import (
     JobHandle,
     TaskFunction,
     Verbs,
-    make_options,
+    declaration_of,
     using_with,
 )
 from ..client.client import Call
 from ..client.times import Delay
-from ..errors import AlreadyRegisteredError, NoAppContextError, NotRegisteredError
+from ..errors import AlreadyRegisteredError, NoAppContextError, NotRegisteredError, TriggerError
 from ..loop import DurableScheduler
+from ..schedules import Planned
 from ..settings import read_settings
 from ..tasks import declare
 from .home import home_of
@@ -70,6 +75,7 @@ class Scheduler:
             debug=app.debug,
             default_url=app.config.get("SQLALCHEMY_DATABASE_URI"),
             default_folder=app.instance_path,
+            is_flask_apscheduler_here="flask_apscheduler" in sys.modules,
         )
         parts = Parts(app, settings, self._declarations)
         parts.authorize = self._authorize
@@ -78,12 +84,14 @@ class Scheduler:
         logs.connect()
         for notice in notices:
             logging.getLogger("scheduler_app").warning(notice)
+        parts.responses.install(app)
         app.register_blueprint(admin_blueprint(settings.admin_url_prefix))
         app.cli.add_command(scheduler_commands)
         app.shell_context_processor(lambda: {"scheduler": self})
         os.environ.setdefault(DEBUG_TOKEN, secrets.token_urlsafe(24))
         starting = Starting(app, parts)
         parts.start = starting.start
+        parts.on_top.start_if_serving = starting.start_if_serving
         parts.run_worker = partial(run_worker, parts)
         starting.arrange()
 
@@ -100,6 +108,10 @@ class Scheduler:
     def schedule_now(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Run ``fn(*args, **kwargs)`` as soon as a slot is free. See `scheduler_app.schedule_now`."""
         return self._verbs.schedule_now(fn, *args, **kwargs)
+
+    def after_response(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Run ``fn(*args, **kwargs)`` once the current response has been sent. See `scheduler_app.after_response`."""
+        return self._verbs.after_response(fn, *args, **kwargs)
 
     def schedule_many(self, calls: Iterable[Call], /) -> list[JobHandle]:
         """Store many calls in one transaction. See `scheduler_app.schedule_many`."""
@@ -121,16 +133,11 @@ class Scheduler:
         """Declare that the function below runs by a crontab line (weekdays 0 and 7 are Sunday).
 
         Declared schedules are reconciled at each start, by name: never duplicated, and never reset
-        while unchanged. Raises `CronError` and `TimezoneError` where it stands; and for a function that can
-        be no task, or not be called without arguments, `NotSchedulableError` and `ArgumentsError`.
+        while unchanged. `options` are those of `schedule_cron`. Raises `CronError`, `TimezoneError` and `OptionError`
+        where it stands; and for a function that can be no task, or not be called without arguments,
+        `NotSchedulableError` and `ArgumentsError`.
         """
-        Declaration(None, cron=expression, timezone=timezone, name=name).check()
-
-        def declare_it(function: R) -> R:
-            self._declare(function, options, cron=expression, timezone=timezone, name=name)
-            return function
-
-        return declare_it
+        return self._declaring(options, cron=expression, timezone=timezone, name=name)
 
     def every(
         self,
@@ -145,13 +152,16 @@ class Scheduler:
     ) -> Callable[[R], R]:
         """Declare that the function below runs each time an interval has passed. See `cron`."""
         every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        Declaration(None, every=every, name=name).check()
+        return self._declaring(options, every=every, timezone=options.pop("timezone", None), name=name)
 
-        def declare_it(function: R) -> R:
-            self._declare(function, options, every=every, name=name)
-            return function
+    def on(self, trigger: BaseTrigger, *, name: str | None = None, **options: Any) -> Callable[[R], R]:
+        """Declare that the function below runs when a trigger of APScheduler's says. See `cron` and `schedule_on`.
 
-        return declare_it
+        Raises `TriggerError` for a date, which comes once, and so would run anew after each start.
+        """
+        if isinstance(trigger, DateTrigger):
+            raise TriggerError("DateTrigger", "a date comes once, and what is declared is there at each start")
+        return self._declaring(options, on=trigger, name=name)
 
     def schedule_cron(
         self,
@@ -164,10 +174,18 @@ class Scheduler:
         kwargs: dict[str, Any] | None = None,
         **options: Any,
     ) -> str:
-        """Store a schedule by a crontab line, or change the one of this name (default: the task's); return its name."""
-        made = make_options(**options)
-        declaration = Declaration(fn, expression, None, timezone, name, args, kwargs, made)
-        return self._parts().recurring.upsert(declaration)
+        """Store a schedule by a crontab line, or change the one of this name (default: the task's); return its name.
+
+        Changed in place: one that says the same keeps its next fire time, and a paused one stays paused.
+
+        Options: `catch_up` says what becomes of fire times that came while nothing ran: "latest" (the default), "all"
+        (the newest 100) or "none". `overlap` says what becomes of one that comes while an earlier job of the schedule
+        is unfinished: "skip" (the default), "allow" or "queue". `jitter` delays each by up to so many seconds.
+        `start` and `end` are the first and the last instant at which it may fire. Those of `using`: `queue`,
+        `priority`, `attempts`, `retry`, `tags`. Raises a `SchedulerError`, with nothing stored or changed, for whatever
+        could not fire or run later.
+        """
+        return self._upsert(fn, options, cron=expression, timezone=timezone, name=name, args=args, kwargs=kwargs)
 
     def schedule_every(
         self,
@@ -183,15 +201,56 @@ class Scheduler:
         kwargs: dict[str, Any] | None = None,
         **options: Any,
     ) -> str:
-        """Store a schedule by an interval, or change the one of this name (default: the task's); return its name."""
-        every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        made = make_options(**options)
-        return self._parts().recurring.upsert(Declaration(fn, None, every, None, name, args, kwargs, made))
+        """Store a schedule by an interval, or change the one of this name (default: the task's); return its name.
 
-    def _declare(self, function: Any, options: dict[str, Any], **when: Any) -> None:
-        declaration = Declaration(function, options=make_options(**options), **when)
+        The interval is time that passes. It fires first when it has passed once, or at `start`. Otherwise as
+        `schedule_cron`.
+        """
+        every = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        zone = options.pop("timezone", None)
+        return self._upsert(fn, options, every=every, timezone=zone, name=name, args=args, kwargs=kwargs)
+
+    def schedule_on(
+        self,
+        trigger: BaseTrigger,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        name: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> str:
+        """Store a schedule by one of APScheduler's own triggers, or change the one of this name; return its name.
+
+        A trigger says its time zone, start, end and jitter itself. Where clocks change, a `CronTrigger` fires by the
+        rule of `schedule_cron`, not by APScheduler's own. An `AndTrigger` or `OrTrigger` combines several, each with
+        fire times of its own. Otherwise as `schedule_cron`. Raises `TriggerError` for a trigger that cannot be stored
+        as data, and for an `AndTrigger` whose triggers have no instant in common that could be found.
+        """
+        return self._upsert(fn, options, on=trigger, name=name, args=args, kwargs=kwargs)
+
+    def preview(self, name: str, count: int = 10) -> Sequence[Planned]:
+        """Return the next `count` fire times of a schedule, with what a change of clocks does to each.
+
+        Raises `ScheduleNotFoundError`.
+        """
+        return self.client.preview(name, count)
+
+    def _upsert(self, fn: Callable[..., Any], options: dict[str, Any], **when: Any) -> str:
+        return self._parts().recurring.upsert(declaration_of(fn, options, **when))
+
+    def _declaring(self, options: dict[str, Any], **when: Any) -> Callable[[R], R]:
+        """Return the decorator of a declaration. What stands in its line is checked there."""
+        declaration = declaration_of(None, options, **when)
         declaration.check()
-        self._declarations.append(declaration)
+
+        def declare_it(function: R) -> R:
+            of_function = replace(declaration, function=function)
+            of_function.check()
+            self._declarations.append(of_function)
+            return function
+
+        return declare_it
 
     # -- the parts ---------------------------------------------------------------------------------
 

@@ -6,12 +6,16 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import FrameType
 
 from ..errors import OptionError, did_you_mean
 from ..store import waiting
+from .boot import RUN_COMMAND
 from .parts import Parts
+
+LOOK = timedelta(seconds=0.1)
+"""How long a look at the database may take; one that took longer is not believed."""
 
 HINT = "; Ctrl-C again ends at once"
 
@@ -32,7 +36,8 @@ def run_worker(
     ended = threading.Event()
     is_done = _end_of_work(parts, until)
     _end_on_signals(ended)
-    parts.aps.start()
+    parts.boot.because = RUN_COMMAND
+    parts.aps.run_loop(paused=False)
     try:
         while not ended.wait(0.05) and not is_done():
             pass
@@ -60,15 +65,25 @@ def _end_of_work(parts: Parts, until: str | None) -> Callable[[], bool]:
     if until is None:
         return lambda: False
     if until == "empty":
-        return lambda: _is_done(parts, parts.store.clock.now())
+        return lambda: _is_empty(parts)
     beginning = parts.store.clock.now()
     return lambda: _is_done(parts, beginning)
 
 
+def _is_empty(parts: Parts) -> bool:
+    """Whether nothing is due. As of an instant after the look, so that what came while it looked is not passed over."""
+    by = parts.store.clock.now() + LOOK
+    return _is_done(parts, by) and parts.store.clock.now() <= by
+
+
 def _is_done(parts: Parts, due: datetime) -> bool:
-    """Whether the loop turned (so that what was due has fired), and nothing due then is left to this worker."""
+    """Whether nothing that was due then is left to this worker.
+
+    Nothing is known before the loop has turned, so that what was due has fired, and has swept, so that what a dead
+    process of this host held is back in line.
+    """
     loop = parts.aps
-    if math.isinf(loop.turned_at):
+    if math.isinf(loop.turned_at) or not loop.has_swept:
         return False
     return not parts.store.read(
         lambda connection: waiting.is_anything_left(connection, due, loop.worker.id, loop.serves, loop.unserved)

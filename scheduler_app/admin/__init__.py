@@ -6,6 +6,6 @@ registered on the host app outside the blueprint; every error under its prefix, 
 """
 
 from .auth import RULES
-from .blueprint import admin_blueprint
+from .blueprint import admin_blueprint, openapi_document
 
-__all__ = ["RULES", "admin_blueprint"]
+__all__ = ["RULES", "admin_blueprint", "openapi_document"]

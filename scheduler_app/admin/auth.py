@@ -22,10 +22,41 @@ RULES: Final = {
     "list_jobs": "viewer",
     "show_job": "viewer",
     "cancel_job": "operator",
+    "list_queues": "viewer",
+    "pause_queue": "operator",
+    "resume_queue": "operator",
+    "create_job": "admin",
+    "change_job": "operator",
+    "delete_job": "admin",
+    "run_now_job": "operator",
+    "retry_job": "operator",
+    "pause_job": "operator",
+    "resume_job": "operator",
+    "release_job": "operator",
+    "list_attempts": "viewer",
+    "explain_job": "viewer",
+    "list_schedules": "viewer",
+    "show_schedule": "viewer",
+    "preview_schedule": "viewer",
+    "change_schedule": "operator",
+    "delete_schedule": "admin",
+    "pause_schedule": "operator",
+    "resume_schedule": "operator",
+    "run_now_schedule": "operator",
+    "list_tasks": "viewer",
+    "show_task": "viewer",
+    "list_workers": "viewer",
+    "show_stats": "viewer",
+    "show_openapi": "viewer",
+    "list_audit": "admin",
+    "show_handle": OPEN,
+    "cancel_handle": OPEN,
     "nothing_here": "viewer",
+    "bulk_jobs": "admin",
 }
-"""The least role for each action. One that has no row here answers nobody."""
+"""The least role for each action. One that has no row here answers nobody. A handle asks for its token instead."""
 
+OTHER_SITE: Final = "A browser may do this only from this site's own pages, and this request does not show that."
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -122,14 +153,30 @@ def _digest(token: str) -> bytes:
 
 def _refuse_foreign_site() -> None:
     """Refuse a write that another site made a browser send along with this site's cookies."""
-    if request.method not in SAFE and not _bearer() and not _is_same_site():
-        raise Forbidden("A browser may do this only from this site's own pages, and this request does not show that.")
+    is_same = _is_said_to_be_same()
+    if request.method not in SAFE and not _bearer() and not (not request.cookies if is_same is None else is_same):
+        raise Forbidden(OTHER_SITE)
 
 
-def _is_same_site() -> bool:
+def refuse_other_site() -> None:
+    """Refuse what a browser says that another site made it send. What says nothing holds the address, and no cookie
+    would help it."""
+    if _is_said_to_be_same() is False:
+        raise Forbidden(OTHER_SITE)
+
+
+def _is_said_to_be_same() -> bool | None:
+    """Return whether the request says that it comes from this site; None where it says nothing."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
     if origin is not None:
-        return urlsplit(origin).netloc == request.host
-    return not request.cookies
+        return _host_of(origin) == request.host
+    return None
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # no browser sends such a one
+        return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,36 +14,57 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from ..client import current_scheduler
 from ..client.options import LONGEST_NAME
-from ..errors import RequestError, did_you_mean
-from ..jobs import JobState
+from ..errors import BodyError, FilterError, RequestError, did_you_mean
+from ..filters import JobFilter, Sort, check_sort, filter_of_parameters
+from ..shapes import step
 
 DEFAULT_PAGE = 50
 LARGEST_BODY = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class JobFilters:
+class ListOfJobs:
     """The parameters of a list of jobs, checked."""
 
-    states: tuple[JobState, ...] = ()
-    queue: str | None = None
-    task: str | None = None
+    wanted: JobFilter
+    sort: Sort = Sort.NEWEST
     limit: int | None = None
     cursor: str | None = None
 
 
-def job_filters(max_page: int) -> JobFilters:
-    """Read the parameters of a list of jobs. Raises `RequestError`."""
+def list_of_jobs(max_page: int) -> ListOfJobs:
+    """Read the parameters of a list of jobs: what is no other one is part of the filter. Raises `RequestError`."""
     readers: Mapping[str, Callable[[list[str]], Any]] = {
-        "state": _states,
-        "queue": _name,
-        "task": _name,
         "limit": lambda values: _limit(values, max_page),
         "cursor": _single,
+        "sort": _sort,
     }
-    read = _read_query(readers)
-    states = read.pop("state", ())
-    return JobFilters(states=states, **read)
+    said = {name: values for name, values in _said() if name in readers}
+    problems: dict[str, str] = {}
+    read = _read_all(said, readers, problems)
+    words = [(name, value) for name, values in _said() if name not in readers for value in values]
+    wanted = JobFilter()
+    try:
+        wanted = filter_of_parameters(words, tuple(readers))
+        check_sort(wanted, read.get("sort", Sort.NEWEST))
+    except FilterError as error:
+        problems |= error.problems
+    if problems:
+        raise RequestError(problems)
+    return ListOfJobs(wanted, **read)
+
+
+def audit_filters(max_page: int) -> dict[str, Any]:
+    """Read the parameters of a list of the audit: those that are given. Raises `RequestError`."""
+    return _read_query(
+        {
+            "actor": _name,
+            "action": _name,
+            "target": _name,
+            "limit": lambda values: _limit(values, max_page),
+            "cursor": _single,
+        }
+    )
 
 
 def no_parameters() -> None:
@@ -50,35 +72,82 @@ def no_parameters() -> None:
     _read_query({})
 
 
+def count_of(most: int, default: int) -> int:
+    """Read the one parameter `count`. Raises `RequestError`."""
+    found: int = _read_query({"count": lambda values: _limit(values, most)}).get("count", default)
+    return found
+
+
 def no_body() -> None:
-    """Refuse a body that says anything. Raises `BadRequest` for one that is not JSON, and `RequestError`."""
-    data = request.stream.read(LARGEST_BODY + 1)
-    if len(data) > LARGEST_BODY:
-        raise RequestEntityTooLarge(f"The body has more than {LARGEST_BODY} bytes.")
+    """Refuse a body that says anything. Raises `BadRequest` for one that is not JSON, and `BodyError`."""
+    body(())
+
+
+def body(known: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of the body, {} where there is none.
+
+    Raises `BadRequest` for one that is not a JSON object, and `BodyError` for fields that are not `known`.
+    """
+    hint = f"It takes {', '.join(known)}." if known else "Leave it empty: this takes no fields."
+    fields = json_body(hint, LARGEST_BODY)
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        end = "" if known else "; leave the body empty"
+        problems = {n: f"There is no field {_shown(n)}{end}.{did_you_mean(n, known)}" for n in unknown}
+        raise BodyError({step("", name): sentence for name, sentence in problems.items()})
+    return fields
+
+
+def json_body(hint: str, most: int) -> dict[str, Any]:
+    """Return the JSON object that the body is, {} where there is none; `hint` is what it should have been.
+
+    Raises `BadRequest` for one that is none, and `RequestEntityTooLarge` for one of more than `most` bytes.
+    """
+    data = request.stream.read(most + 1)
+    if len(data) > most:
+        raise RequestEntityTooLarge(f"The body has more than {most} bytes.")
     try:
-        fields = json.loads(data) if data.strip() else {}
+        fields = json.loads(data, parse_constant=_finite, parse_float=_finite) if data.strip() else {}
     except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON. Leave it empty: this takes no fields.") from None
+        raise BadRequest(f"The body is not JSON. {hint}") from None
     if not isinstance(fields, dict):
-        raise BadRequest("The body is not a JSON object. Leave it empty: this takes no fields.")
-    if fields:
-        raise RequestError({name: f"There is no field {_shown(name)}; leave the body empty." for name in fields})
+        raise BadRequest(f"The body is not a JSON object. {hint}")
+    return fields
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
 
 
 def _read_query(readers: Mapping[str, Callable[[list[str]], Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
     problems: dict[str, str] = {}
+    found = _read_all(dict(_said()), readers, problems)
+    if problems:
+        raise RequestError(problems)
+    return found
+
+
+def _said() -> Iterator[tuple[str, list[str]]]:
+    """Yield the parameters but the token, which was read where the request was let in."""
     for name, values in request.args.lists():
-        if name == "token" and current_scheduler().debug_token:
-            continue  # It was read where the request was let in.
+        if name != "token" or not current_scheduler().debug_token:
+            yield name, values
+
+
+def _read_all(
+    said: Mapping[str, list[str]], readers: Mapping[str, Callable[[list[str]], Any]], problems: dict[str, str]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, values in said.items():
         try:
             found[name] = readers[name](values)
         except KeyError:
             problems[name] = f"There is no parameter {_shown(name)}.{did_you_mean(name, readers)}"
         except ValueError as problem:
             problems[name] = f"The parameter {name!r} {problem}"
-    if problems:
-        raise RequestError(problems)
     return found
 
 
@@ -107,14 +176,12 @@ def _limit(values: list[str], most: int) -> int:
     return int(text)
 
 
-def _states(values: list[str]) -> tuple[JobState, ...]:
-    names = [state.value for state in JobState]
-    words = [word.strip() for value in values for word in value.split(",")]
-    for word in words:
-        if word not in names:
-            known = ", ".join(names)
-            raise ValueError(f"must be of {known}, not {_shown(word)}.{did_you_mean(word, names)}")
-    return tuple(dict.fromkeys(map(JobState, words)))
+def _sort(values: list[str]) -> Sort:
+    text = _single(values)
+    names = [sort.value for sort in Sort]
+    if text not in names:
+        raise ValueError(f"must be of {', '.join(names)}, not {_shown(text)}.{did_you_mean(text, names)}")
+    return Sort(text)
 
 
 def _shown(text: str) -> str:

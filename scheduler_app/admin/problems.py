@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, got_request_exception, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..errors import CursorError, JobConflictError, JobNotFoundError, RequestError, StoreError
+from ..client import current_client
+from ..errors import (
+    BodyError,
+    CountError,
+    CursorError,
+    DuplicateKeyError,
+    FilterError,
+    JobChangedError,
+    JobConflictError,
+    JobIdTakenError,
+    JobNotFoundError,
+    NeverFiresError,
+    QueueNotFoundError,
+    RequestError,
+    ScheduleConflictError,
+    ScheduleNotFoundError,
+    StoreError,
+    UnknownTaskError,
+)
 from ..jobs import JobState
-from .json_shapes import allowed_actions, json_response
+from .json_shapes import allowed_actions, job_json, json_response
 
 RETRY_SECONDS = 5
 
@@ -32,10 +52,14 @@ def register_problems(blueprint: Blueprint) -> None:
         # One by one: the host app's handler for a code comes before a blueprint's handler for all of them.
         blueprint.register_error_handler(code, _http)
     blueprint.register_error_handler(HTTPException, _http)
-    blueprint.register_error_handler(JobNotFoundError, lambda error: problem(404, str(error)))
-    blueprint.register_error_handler(CursorError, lambda error: problem(400, str(error)))
+    for kind, status in _STATUS.items():
+        blueprint.register_error_handler(kind, partial(_plain, status))
+    blueprint.register_error_handler(CountError, _count)
     blueprint.register_error_handler(RequestError, _request)
+    blueprint.register_error_handler(FilterError, _request)
     blueprint.register_error_handler(JobConflictError, _conflict)
+    blueprint.register_error_handler(DuplicateKeyError, _taken)
+    blueprint.register_error_handler(JobIdTakenError, _taken)
     blueprint.register_error_handler(StoreError, _store)
     blueprint.register_error_handler(Exception, _unexpected)
 
@@ -50,9 +74,40 @@ def _http(error: HTTPException) -> Response:
     return answer
 
 
-def _request(error: RequestError) -> Response:
-    errors = [{"parameter": name, "detail": sentence} for name, sentence in error.problems.items()]
+_STATUS: Mapping[type[Exception], int] = {
+    JobNotFoundError: 404,
+    QueueNotFoundError: 404,
+    ScheduleNotFoundError: 404,
+    UnknownTaskError: 404,
+    CursorError: 400,
+    JobChangedError: 412,
+    NeverFiresError: 409,
+    ScheduleConflictError: 409,
+}
+"""What the errors answer of which their sentence tells all."""
+
+
+def _plain(status: int, error: Exception) -> Response:
+    return problem(status, str(error))
+
+
+def _count(error: CountError) -> Response:
+    return problem(409, str(error), matched=error.matched, complete=error.complete, expected_count=error.expected)
+
+
+def _request(error: RequestError | FilterError) -> Response:
+    place = "pointer" if isinstance(error, BodyError) else "parameter"
+    errors = [{place: name, "detail": sentence} for name, sentence in error.problems.items()]
     return problem(422, str(error), errors=errors)
+
+
+def _taken(error: DuplicateKeyError | JobIdTakenError) -> Response:
+    """Answer 409 with the job that has the key or the id, unless it is gone meanwhile."""
+    try:
+        job = current_client().get(error.job_id)
+    except JobNotFoundError:
+        return problem(409, str(error))
+    return problem(409, str(error), job=job_json(job))
 
 
 def _conflict(error: JobConflictError) -> Response:
@@ -61,7 +116,9 @@ def _conflict(error: JobConflictError) -> Response:
 
 
 def _store(error: StoreError) -> Response:
-    logger.error("admin request failed path=%r error=%s", request.path, error)
+    # The address of a job opens it, so the log gets the pattern of it only.
+    path = str(request.url_rule) if "token" in (request.view_args or {}) else request.path
+    logger.error("admin request failed path=%r error=%s", path, error)
     answer = problem(503, "The scheduler's database cannot be used now. Try again later; the app's log says why.")
     answer.headers["Retry-After"] = str(RETRY_SECONDS)
     return answer

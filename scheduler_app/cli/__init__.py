@@ -5,8 +5,56 @@ the client for one verb, and shows the answer; it decides nothing itself. Import
 command on `scheduler_commands`.
 """
 
-from . import cancel, database, listing, run, show, status, why
+from . import (
+    add,
+    adopt,
+    audit,
+    cancel,
+    check,
+    config,
+    database,
+    doctor,
+    listing,
+    openapi,
+    pause,
+    prune,
+    queues,
+    recurring,
+    release,
+    run,
+    show,
+    status,
+    tasks,
+    timing,
+    why,
+    workers,
+)
 from .exits import Exit
 from .group import scheduler_commands
 
-__all__ = ["Exit", "cancel", "database", "listing", "run", "scheduler_commands", "show", "status", "why"]
+__all__ = [
+    "Exit",
+    "add",
+    "adopt",
+    "audit",
+    "cancel",
+    "check",
+    "config",
+    "database",
+    "doctor",
+    "listing",
+    "openapi",
+    "pause",
+    "prune",
+    "queues",
+    "recurring",
+    "release",
+    "run",
+    "scheduler_commands",
+    "show",
+    "status",
+    "tasks",
+    "timing",
+    "why",
+    "workers",
+]

@@ -8,8 +8,10 @@ import click
 from click.shell_completion import CompletionItem
 from flask.cli import ScriptInfo
 
+from ..asking import RULES, Verb
 from ..client import AppScheduler, current_scheduler
-from ..jobs import HELD, Job, JobState
+from ..filters import NAMES
+from ..jobs import HELD, Job, JobState, Priority
 
 PATIENCE_SECONDS = 0.5
 _OFFERED = 50
@@ -42,10 +44,41 @@ def _told(job: Job) -> str:
     return f"{job.state} {job.task}"
 
 
+def _filters(scheduler: AppScheduler) -> Iterable[tuple[str, str]]:
+    values = {
+        "state": [state.value for state in JobState],
+        "priority": [priority.name.lower() for priority in Priority],
+        "queue": [*(scheduler.settings.queues or ("default",))],
+        "task": scheduler.client.calls.registry.names(),
+    }
+    for name in NAMES:
+        yield name if name == "args." else f"{name}{'~' if name == 'error' else '='}", ""
+        yield from ((f"{name}={value}", "") for value in values.get(name, ()))
+
+
+filters = completing(_filters)
+"""The names of filters, and the values of some."""
+
+
+def _or_filters(ids: Complete) -> Complete:
+    """Offer filters beside ids, once something is typed."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return ids(ctx, param, incomplete) + (filters(ctx, param, incomplete) if incomplete else [])
+
+    return complete
+
+
 ids = completing(_newest)
 """The ids of the newest jobs."""
-ids_to_cancel = completing(lambda scheduler: _newest(scheduler, _MAY_STOP))
+ids_to_cancel = _or_filters(completing(lambda scheduler: _newest(scheduler, _MAY_STOP)))
 """The ids of the newest jobs that can still be cancelled."""
+ids_to_move = _or_filters(completing(lambda scheduler: _newest(scheduler, (JobState.SCHEDULED, JobState.PAUSED))))
+ids_to_pause = _or_filters(completing(lambda scheduler: _newest(scheduler, (JobState.SCHEDULED,))))
+ids_to_resume = _or_filters(completing(lambda scheduler: _newest(scheduler, (JobState.PAUSED,))))
+ids_to_release = _or_filters(completing(lambda scheduler: _newest(scheduler, RULES[Verb.RELEASE].sources)))
+ids_to_retry = _or_filters(completing(lambda scheduler: _newest(scheduler, RULES[Verb.RETRY].sources)))
 queues = completing(lambda scheduler: [(name, "") for name in scheduler.settings.queues or ("default",)])
 executors = completing(lambda scheduler: [(f"{name}=", "") for name in scheduler.settings.executors])
 tasks = completing(lambda scheduler: [(name, "") for name in scheduler.client.calls.registry.names()])
+schedules = completing(lambda scheduler: [(one.name, one.task) for one in scheduler.client.schedules()])

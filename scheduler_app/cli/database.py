@@ -10,6 +10,7 @@ from ..client import current_client
 from ..errors import SchemaMissingError, SchemaNewerError, SchemaOlderError, StoreUnavailableError
 from ..store import schema
 from ..store.schema import Migration
+from . import app_migrations
 from .exits import Exit, Failed
 from .group import db_commands
 from .losses import confirm, losses
@@ -121,7 +122,10 @@ def stamp(revision: str, sql: bool) -> None:
 
 @db_commands.command("check", short_help="Exit with 1 unless the tables are right.")
 def check() -> None:
-    """Exit with 1 when the tables are not as this version of the package needs them."""
+    """Exit with 1 when the tables are not as this version of the package needs them.
+
+    The same where the app's own migrations, by Flask-Migrate in the same database, would drop them.
+    """
     store = current_client().store
     found = current_of(store)
     try:
@@ -133,4 +137,6 @@ def check() -> None:
         told = "\n".join(f"  - {sentence}" for sentence in wrong)
         remedy = "Somebody changed them by hand: undo that, or restore them from a backup."
         raise Failed(f"The tables in {store.url} are not those of revision {found}:\n{told}\n{remedy}", Exit.ERROR)
+    if problem := app_migrations.problem(store):
+        raise Failed(problem, Exit.ERROR)
     note(f"The tables in {store.url} are as they should be, at revision {found}.")

@@ -7,14 +7,30 @@ from enum import IntEnum
 import click
 
 from ..errors import (
+    ArgumentsError,
+    CountError,
+    CursorError,
+    DuplicateKeyError,
+    FilterError,
     JobConflictError,
     JobNotFoundError,
+    JobTableNotFoundError,
+    NeverFiresError,
+    NeverMeetError,
+    QueueNotFoundError,
+    QueuePauseError,
+    ResultTimeoutError,
+    ScheduleConflictError,
+    ScheduleNotFoundError,
     SchedulerError,
     SchemaNewerError,
     StoreError,
     StoreUnavailableError,
+    UnknownQueueError,
     UnknownRevisionError,
+    UnknownTaskError,
 )
+from ..jobs import FINISHED
 
 
 class Exit(IntEnum):
@@ -42,7 +58,21 @@ class Failed(click.ClickException):
 
 _CODES: tuple[tuple[type[SchedulerError], Exit], ...] = (
     (JobNotFoundError, Exit.NOT_FOUND),
+    (JobTableNotFoundError, Exit.NOT_FOUND),
     (JobConflictError, Exit.CONFLICT),
+    (ScheduleNotFoundError, Exit.NOT_FOUND),
+    (ScheduleConflictError, Exit.CONFLICT),
+    (NeverFiresError, Exit.CONFLICT),
+    (NeverMeetError, Exit.CONFLICT),
+    (DuplicateKeyError, Exit.CONFLICT),
+    (CountError, Exit.CONFLICT),
+    (FilterError, Exit.USAGE),
+    (CursorError, Exit.USAGE),
+    (QueueNotFoundError, Exit.NOT_FOUND),
+    (QueuePauseError, Exit.USAGE),
+    (UnknownTaskError, Exit.NOT_FOUND),
+    (ArgumentsError, Exit.USAGE),
+    (UnknownQueueError, Exit.USAGE),
     (UnknownRevisionError, Exit.ERROR),
     (StoreError, Exit.UNUSABLE),
 )
@@ -65,9 +95,16 @@ def failure(error: SchedulerError, command: str | None = None) -> Failed:
 
 def _next_command(error: SchedulerError, command: str | None) -> str:
     if isinstance(error, JobConflictError):
-        return f" See how it ended with 'flask scheduler show {error.job_id}'."
+        how = "how it ended" if error.state in FINISHED else "how it stands"
+        return f" See {how} with 'flask scheduler show {error.job_id}'."
+    if isinstance(error, ScheduleNotFoundError):
+        return " 'flask scheduler schedules list' shows their names."
     if isinstance(error, StoreUnavailableError) and command != "status":
         return " 'flask scheduler status' tells when it answers."
+    if isinstance(error, UnknownTaskError):
+        return " 'flask scheduler tasks' lists those that there are."
+    if isinstance(error, ResultTimeoutError):
+        return f" It goes on; see how far it is with 'flask scheduler show {error.job_id}'."
     if isinstance(error, SchemaNewerError):
         return " 'flask scheduler db current' shows the revision."
     return ""

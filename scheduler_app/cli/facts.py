@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import tzinfo
+from functools import cached_property
 from typing import Any
 
+from ..client import Shown
 from ..errors import MalformedPayloadError, ResultError
 from ..jobs import Attempt, Job, Priority
-from ..payload import decode_call, decode_result
+from ..origin import read_origin
+from ..payload import MASK, decode_call, decode_result
+from ..progress import decode_progress
 from ..tasks import TaskRegistry
 from .instants import iso
 
 JOB_FACTS = (
     "id", "state", "task", "queue", "priority", "run_at", "attempt", "max_attempts", "crashes", "outcome", "error",
     "key", "tags", "worker_id", "claim_seq", "cancel_requested_at", "created_at", "started_at", "finished_at",
-    "schedule", "fire_time", "at_most_once",
+    "schedule", "fire_time", "at_most_once", "timeout", "max_lateness", "origin", "progress",
 )  # fmt: skip
 """The names of what `job_facts` returns, in order."""
 
@@ -33,6 +37,9 @@ def job_facts(job: Job, zone: tzinfo) -> dict[str, Any]:
     for name in ("run_at", "cancel_requested_at", "created_at", "started_at", "finished_at", "fire_time"):
         facts[name] = iso(facts[name], zone)
     facts |= {"state": job.state.value, "priority": priority_name(job), "tags": list(job.tags)}
+    progress = decode_progress(job.progress)
+    facts["progress"] = None if progress is None else asdict(progress)
+    facts["origin"] = read_origin(job.origin)
     facts["outcome"] = None if job.outcome is None else job.outcome.value
     return facts
 
@@ -54,7 +61,7 @@ def attempt_facts(attempt: Attempt, zone: tzinfo) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Carried:
-    """What a job carries: its arguments, and in the end its result. Nothing is imported to read them."""
+    """What a job carries: its arguments, and in the end its result; secrets are masked. Nothing is imported."""
 
     job: Job
     registry: TaskRegistry
@@ -64,33 +71,53 @@ class Carried:
         try:
             call = decode_call(self.job.payload, allowed=self._imported)
         except MalformedPayloadError:
-            return self.job.payload
-        typed = [*map(repr, call.args), *(f"{name}={value!r}" for name, value in call.kwargs.items())]
+            return self._stored_text()
+        args, kwargs = self._shown.arguments(call.args, call.kwargs)
+        typed = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
         return f"({', '.join(typed)})"
 
     def stored_call(self) -> dict[str, Any]:
         """Return the arguments as the JSON that is stored, values of other types under the key ``$``."""
         try:
             stored = _plain(self.job.payload)
-            return {"args": stored["a"], "kwargs": stored["k"]}
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return {"args": None, "kwargs": None, "payload": self.job.payload}
+            args, kwargs = self._shown.arguments(stored["a"], stored["k"])
+            return {"args": args, "kwargs": kwargs, "context": stored.get("c", {})}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {"args": None, "kwargs": None, "context": None, "payload": self._stored_text()}
+
+    @cached_property
+    def _shown(self) -> Shown:
+        return Shown(self.job.task, self.job.payload, self.registry)
+
+    def _stored_text(self) -> str:
+        """Return the payload as it is stored, unless there is a secret in it, or may be."""
+        return MASK if self._shown.has_secrets else self.job.payload
+
+    def context(self) -> str | None:
+        """Return what travelled with the call; None where nothing did, or it cannot be read."""
+        try:
+            context = decode_call(self.job.payload, allowed=self._imported).context
+        except MalformedPayloadError:
+            return None
+        return ", ".join(f"{name}={value!r}" for name, value in context.items()) or None
 
     def result(self) -> str | None:
         """Return what the function returned; None where nothing is stored."""
-        if self.job.result is None:
+        stored = self._shown.result(self.job.result)
+        if stored is None:
             return None
         try:
-            return repr(decode_result(self.job.result, allowed=self._imported))
+            return repr(decode_result(stored, allowed=self._imported))
         except ResultError:
-            return str(self.job.result)
+            return stored
 
     def stored_result(self) -> Any:
         """Return the result as the JSON that is stored."""
         try:
-            return None if self.job.result is None else _plain(self.job.result)
+            stored = self._shown.result(self.job.result)
+            return None if stored is None else _plain(stored)
         except (ValueError, TypeError, RecursionError):
-            return self.job.result
+            return self._shown.result(self.job.result)
 
     def _imported(self, module: str) -> bool:
         return module in sys.modules and self.registry.rule.allows(module)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,18 +12,29 @@ from typing import Any
 import click
 from flask.cli import AppGroup, with_appcontext
 
-from ..client import current_client
+from ..client import Actor, audited, current_client
 from ..errors import SchedulerError, StoreRefusedError
 from ..store import Store, reason
 from .exits import Exit, failure
 
 
 class Commands(AppGroup):
-    """A group whose commands run in the app's context."""
+    """A group whose commands run in the app's context, and whose changes are those of whoever types them."""
 
-    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:  # type: ignore[override]
-        """Register a command; what the database refuses inside it becomes a `StoreRefusedError`."""
-        return lambda function: click.Group.command(self, *args, **kwargs)(with_appcontext(_refusable(function)))
+    def command(  # type: ignore[override]
+        self, *args: Any, noted: bool = True, **kwargs: Any
+    ) -> Callable[[Callable[..., Any]], click.Command]:
+        """Register a command; what the database refuses inside it becomes a `StoreRefusedError`.
+
+        Its changes are written down in the audit, unless it runs code of the app's own (`noted` False).
+        """
+
+        def register(function: Callable[..., Any]) -> click.Command:
+            run = _refusable(_noted(function) if noted else function)
+            command: click.Command = click.Group.command(self, *args, **kwargs)(with_appcontext(run))
+            return command
+
+        return register
 
 
 class SchedulerCommands(Commands):
@@ -40,12 +53,34 @@ class SchedulerCommands(Commands):
             ctx.exit(Exit.INTERRUPTED)
 
 
+def _noted(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        user = _user()
+        with audited(Actor(user, "admin"), door="cli", user=user, host=socket.gethostname()):
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _user() -> str:
+    """Return the name of whoever runs this process, as the system knows it and no variable can say otherwise."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+    except ImportError:  # not a POSIX system
+        return getpass.getuser()
+
+
 def _refusable(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except BrokenPipeError:  # the reader of stdout has gone, which is not the database's doing
+        except (BrokenPipeError, SchedulerError):  # OSErrors too, some of them, and not the database's doing
             raise
         except Store.errors as error:
             raise StoreRefusedError(current_client().store.url, reason(error)) from error
@@ -68,7 +103,10 @@ def scheduler_commands() -> None:
       flask scheduler status        is everything well?
       flask scheduler list          the newest jobs
       flask scheduler why ID        why has this one not run yet?
+      flask scheduler queues        what waits in which queue?
+      flask scheduler add TASK      schedule a call, and perhaps wait for it
       flask scheduler run           run jobs in this process, until Ctrl-C
+      flask scheduler doctor        is it set up well?
 
     Data goes to stdout, notes to stderr; most commands take --format json.
     """

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import tzinfo
-from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import click
 
-from ..client import Client, current_scheduler
+from ..client import Page, current_scheduler, shown_job
+from ..filters import JobFilter, Sort, filter_of_words
 from ..jobs import Job, JobState
 from . import completion
 from .facts import JOB_FACTS, job_facts
 from .group import scheduler_commands
 from .instants import plain, short, zone_or_app
-from .options import Cursor, State, format_option, zone_options
+from .options import State, format_option, zone_options
 from .output import note, write_list
 from .table import Column
 from .words import coloured
@@ -25,71 +26,95 @@ DEFAULT_LIMIT = 50
 
 
 @scheduler_commands.command("list", short_help="List jobs, the newest first.")
+@click.argument("words", metavar="FILTER...", nargs=-1, shell_complete=completion.filters)
 @click.option("--state", "states", type=State(), multiple=True, help="Only jobs in this state; may be repeated.")
 @click.option("--queue", shell_complete=completion.queues, help="Only jobs of this queue.")
 @click.option("--task", shell_complete=completion.tasks, help="Only jobs of this task.")
 @click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, help="How many at most.")
-@click.option("--cursor", type=Cursor(), help="Go on after the job of this id: the last one that was shown.")
+@click.option(
+    "--sort",
+    type=click.Choice([sort.value for sort in Sort]),
+    default=Sort.NEWEST.value,
+    show_default=True,
+    help="In which order.",
+)
+@click.option("--cursor", help="Go on after the job of this id, the last one that was shown, or at a cursor.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many there are.")
 @format_option("table", "json", "jsonl", "csv", "ids")
 @zone_options
-def list_jobs(limit: int, cursor: str | None, everything: bool, shape: str, zone: tzinfo | None, **wanted: Any) -> None:
-    """List jobs, the newest first.
+def list_jobs(
+    words: tuple[str, ...], states: tuple[JobState, ...], queue: str | None, task: str | None, limit: int, sort: str,
+    cursor: str | None, everything: bool, shape: str, zone: tzinfo | None,
+) -> None:  # fmt: skip
+    """List jobs, the newest first. A FILTER is state=, task=, queue=, tag=, key=, schedule=, priority=, id=, args.NAME=
+    or error~TEXT, or a time such as created_after=2026-01-31 (also run_at, started, finished; and _before); any other
+    word is a text that is looked for. All of them hold at once.
 
     \b
-    flask scheduler list --state failed
-    flask scheduler list --queue mail --format ids | flask scheduler cancel -
+    flask scheduler list state=failed 'task=mail.*' error~timeout
+    flask scheduler list queue=mail args.user=42 --sort run_at
+    flask scheduler list tag=order:42 --format ids | flask scheduler cancel -
     flask scheduler list --all --format jsonl > jobs.jsonl
     """
     zone = zone_or_app(zone)
-    found = _Shown(islice(_walk(cursor, limit, wanted), None if everything else limit + 1), limit, everything)
+    said = [*words, *(f"state={state.value}" for state in states)]
+    said += [f"{name}={value}" for name, value in (("queue", queue), ("task", task)) if value is not None]
+    found = _Found(filter_of_words(said), Sort(sort), cursor, None if everything else limit)
     write_list(found, shape, columns(zone), lambda job: job_facts(job, zone), JOB_FACTS)
-    if found.more:
-        note(f"There are more: {_next_page(found.last, limit, shape, wanted)}")
+    if found.cursor is not None:
+        note(f"{found.why_more}: {_next_page(found, limit, shape)}")
     elif found.last is None:
-        note("No job matches." if cursor or any(wanted.values()) else "There are no jobs yet.")
+        note("No job matches." if cursor or said else "There are no jobs yet.")
 
 
-class _Shown:
-    """The jobs to show, one by one; afterwards it knows the last one shown, and whether there is another."""
+class _Found:
+    """The jobs to show, each page read when it is needed; afterwards it knows where the next page begins."""
 
-    def __init__(self, jobs: Iterator[Job], limit: int, everything: bool) -> None:
-        self._jobs, self._limit = jobs, None if everything else limit
+    def __init__(self, wanted: JobFilter, sort: Sort, cursor: str | None, limit: int | None) -> None:
+        self.wanted, self.sort = wanted, sort
+        self._limit = limit
+        self._begin: dict[str, Any] = {"before" if _is_id(cursor) else "after": cursor}
         self.last: str | None = None
-        self.more = False
+        self.cursor: str | None = None
+        self.why_more = "There are more"
 
     def __iter__(self) -> Iterator[Job]:
-        for job in islice(self._jobs, self._limit):
-            self.last = job.id
-            yield job
-        self.more = next(self._jobs, None) is not None
+        scheduler, left = current_scheduler(), self._limit
+        where, most = self._begin, scheduler.settings.max_page
+        while left is None or left > 0:
+            page = scheduler.client.list(
+                self.wanted, sort=self.sort, limit=most if left is None else min(left, most), **where
+            )
+            for job in page:
+                self.last = job.id
+                yield shown_job(job, scheduler.client.calls.registry)
+            self._note_end(page)
+            if page.after is None or (left is not None and not page.complete):
+                return
+            where, left = {"after": page.after}, None if left is None else left - len(page)
+
+    def _note_end(self, page: Page) -> None:
+        self.cursor = page.after
+        if not page.complete:
+            self.why_more = f"{page.searched:,} jobs were looked at, and there are more"
+        elif page.after is not None and self.sort in (Sort.NEWEST, Sort.OLDEST) and _is_id(self.last):
+            self.cursor = self.last
 
 
-def _walk(cursor: str | None, limit: int, wanted: dict[str, Any]) -> Iterator[Job]:
-    """Go through all matching jobs, page by page; each page is read when it is needed."""
-    scheduler = current_scheduler()
-    size = min(limit + 1, scheduler.settings.max_page)
-    while True:
-        page = _page(scheduler.client, cursor, size, **wanted)
-        yield from page
-        if len(page) < size:
-            return
-        cursor, size = page[-1].id, scheduler.settings.max_page
+def _is_id(cursor: str | None) -> bool:
+    try:
+        return str(UUID(cursor)) == cursor
+    except (ValueError, TypeError):
+        return False
 
 
-def _page(
-    client: Client, cursor: str | None, size: int, states: Sequence[JobState], queue: str | None, task: str | None
-) -> list[Job]:
-    return client.list(states=states, queue=queue, task=task, before=cursor, limit=size)
-
-
-def _next_page(last: str | None, limit: int, shape: str, wanted: dict[str, Any]) -> str:
+def _next_page(found: _Found, limit: int, shape: str) -> str:
     """Return the command that shows the next page."""
-    words = ["flask", "scheduler", "list", *(f"--state={state}" for state in wanted["states"])]
-    words += [f"--{name}={wanted[name]}" for name in ("queue", "task") if wanted[name]]
+    words = ["flask", "scheduler", "list", *found.wanted.words()]
     words += [f"--limit={limit}"] if limit != DEFAULT_LIMIT else []
+    words += [f"--sort={found.sort.value}"] if found.sort is not Sort.NEWEST else []
     words += [f"--format={shape}"] if shape != "table" else []
-    return shlex.join([*words, f"--cursor={last}"])
+    return shlex.join([*words, f"--cursor={found.cursor}"])
 
 
 def columns(zone: tzinfo) -> list[Column]:

@@ -54,7 +54,7 @@ class Zone(click.ParamType):  # type: ignore[type-arg] # older releases of click
 
 
 class Cursor(click.ParamType):  # type: ignore[type-arg] # older releases of click have none
-    """Where a page begins: after the job of this id, which need not be there any more."""
+    """Where a page begins: after the row of this id, which need not be there any more."""
 
     name = "id"
 
@@ -63,7 +63,7 @@ class Cursor(click.ParamType):  # type: ignore[type-arg] # older releases of cli
         try:
             return str(UUID(str(value)))
         except ValueError:
-            self.fail(f"{value!r} is not the id of a job. Pass the last id that the page before showed.", param, ctx)
+            self.fail(f"{value!r} is not the id of a change. Pass the last id that the page before showed.", param, ctx)
 
 
 class Slots(click.ParamType):  # type: ignore[type-arg] # older releases of click have none

@@ -13,10 +13,11 @@ from . import completion
 from .group import scheduler_commands
 from .options import Slots
 from .output import note
+from .probes import Address, probes
 from .words import plural
 
 
-@scheduler_commands.command("run", short_help="Run jobs in this process.")
+@scheduler_commands.command("run", noted=False, short_help="Run jobs in this process.")
 @click.option(
     "--queue",
     "queues",
@@ -36,12 +37,20 @@ from .words import plural
     metavar="SECONDS",
     help="How long to wait at the end for what runs.  [default: SCHEDULER_DRAIN_SECONDS]",
 )
+@click.option(
+    "--http",
+    "address",
+    type=Address(),
+    metavar="[HOST]:PORT",
+    help="Answer /livez and /readyz there, for as long as it runs.",
+)
 def run_jobs(
     queues: tuple[str, ...],
     slots: tuple[tuple[str, int], ...],
     once: bool,
     until_empty: bool,
     drain_timeout: float | None,
+    address: tuple[str, int] | None,
 ) -> None:
     """Run jobs in this process, until Ctrl-C or SIGTERM.
 
@@ -51,6 +60,10 @@ def run_jobs(
     \b
     flask scheduler run --queue mail --executor default=20
     flask scheduler run --until-empty          in a cron job, or a test
+    flask scheduler run --http :9191           with the probes of an orchestrator
+
+    The probes answer as the admin's do in a web process: /livez 200 while it lives, /readyz 200 when the database
+    can be used and its loop turns, else 503. Nothing else is served.
     """
     scheduler = current_scheduler()
     _check(scheduler.settings, queues, dict(slots))
@@ -59,10 +72,11 @@ def run_jobs(
     scheduler.client.store.ensure_ready()
     scheduler.client.calls.signer()  # refused for want of a key before anything is said to run
     until = "once" if once else "empty" if until_empty else None
-    note(_beginning(scheduler, queues, dict(slots), until))
-    back = scheduler.run_worker(
-        queues=queues or None, executors=dict(slots) or None, drain_seconds=drain_timeout, until=until
-    )
+    with probes(address, scheduler.health):
+        note(_beginning(scheduler, queues, dict(slots), until))
+        back = scheduler.run_worker(
+            queues=queues or None, executors=dict(slots) or None, drain_seconds=drain_timeout, until=until
+        )
     note(f"Stopped; {plural(back, 'job')} given back." if back else "Stopped; nothing had to be given back.")
 
 

@@ -7,8 +7,10 @@ from datetime import datetime, tzinfo
 
 import click
 
-from ..client import current_scheduler
+from ..client import current_scheduler, shown_attempts, shown_job
 from ..jobs import Attempt, Job, Outcome
+from ..origin import read_origin
+from ..progress import decode_progress
 from . import completion
 from .facts import Carried, attempt_facts, job_facts, priority_name
 from .group import scheduler_commands
@@ -28,8 +30,9 @@ def show_job(job_id: str, shape: str, zone: tzinfo | None) -> None:
     With --format json, values that JSON has no type for stand under the key "$", as they are stored.
     """
     scheduler, zone = current_scheduler(), zone_or_app(zone)
-    job, attempts = scheduler.client.get(job_id), scheduler.client.attempts(job_id)
-    carried = Carried(job, scheduler.client.calls.registry)
+    stored, registry = scheduler.client.get(job_id), scheduler.client.calls.registry
+    job, carried = shown_job(stored, registry), Carried(stored, registry)
+    attempts = shown_attempts(stored, scheduler.client.attempts(job_id), registry)
     if shape == "json":
         facts = job_facts(job, zone) | carried.stored_call() | {"result": carried.stored_result()}
         write_json(facts | {"attempts": [attempt_facts(attempt, zone) for attempt in attempts]})
@@ -54,13 +57,19 @@ def _facts(job: Job, carried: Carried, zone: tzinfo, now: datetime) -> Iterator[
     yield "queue", job.queue
     yield "priority", priority_name(job)
     yield "attempts", f"{job.attempt} of {job.max_attempts} ended in an error"
+    origin = read_origin(job.origin)
     optional = {
         "crashes": job.crashes or None,
         "delivery": "at most once" if job.at_most_once else None,
+        "timeout": None if job.timeout is None else f"{job.timeout} s",
+        "latest start": None if job.max_lateness is None else f"{job.max_lateness} s after its time",
         "key": job.key,
         "tags": ", ".join(job.tags) or None,
-        "schedule": job.schedule_uid,
+        "schedule": origin.get("schedule", job.schedule_uid),
+        "scheduled at": origin.get("at", origin.get("door")),
+        "carried": carried.context(),
         "worker": job.worker_id,
+        "progress": decode_progress(job.progress),
         "result": carried.result(),
         "error": job.error,
     }

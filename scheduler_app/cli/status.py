@@ -6,22 +6,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
 
-from ..client import Client, current_scheduler
-from ..client.client import COUNT_CAP
-from ..client.liveness import state_of
+from ..client import Client, QueueStatus, current_scheduler
+from ..client.liveness import is_any_running, state_of
+from ..client.queueing import COUNT_CAP
 from ..store import claim, schema
 from ..store.workers import WorkerRow
 from .exits import Exit
 from .group import scheduler_commands
-from .instants import span
+from .instants import iso, span, zone_or_app
 from .options import format_option
 from .output import note, write_facts, write_json, write_list
-from .table import Column
+from .queues import QUEUE_FACTS, queue_columns, queue_facts
+from .watching import keep_looking
 from .words import coloured
+from .workers import worker_facts, write_workers
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class _Status:
     """When the first of the jobs that are due was due."""
     counts: dict[str, int]
     workers: Sequence[WorkerRow]
+    queues: Sequence[QueueStatus]
+    """Those that are paused, or limited across processes."""
     lease_seconds: float
 
     @property
@@ -54,23 +59,46 @@ class _Status:
     metavar="SECONDS",
     help="Exit with 1 when a job has been due for longer than this.",
 )
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.05),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it rests between two looks of --watch.",
+)
 @format_option("table", "json")
 @click.pass_context
-def show_status(ctx: click.Context, max_lag: float | None, shape: str) -> None:
+def show_status(ctx: click.Context, max_lag: float | None, watch: bool, every: float, shape: str) -> None:
     """Show the database, the live workers, how many jobs are in each state, and how late the latest is.
+
+    Queues that are paused or limited are shown, too; all of them by `flask scheduler queues`.
 
     Exits with 69 when the database cannot be used, so it serves as a health check:
 
     \b
     flask scheduler status --max-lag 60
+
+    With --watch it is drawn anew on a terminal; where stdout is none, each look is a line (or one of JSON). A database
+    that is away meanwhile is told, and looked for again.
     """
+    if watch and max_lag is not None:
+        raise click.UsageError("--max-lag says how to exit, and --watch ends only at Ctrl-C: choose one.")
     scheduler = current_scheduler()
-    found = _look(scheduler.client, scheduler.settings.lease_seconds)
-    write_json(_facts(found)) if shape == "json" else _write(found)
-    _warn(found)
+    look = partial(_look, scheduler.client, scheduler.settings.lease_seconds)
+    if watch:
+        keep_looking(lambda: _tell(look(), shape), lambda: _line(look(), shape), every)
+    found = look()
+    _tell(found, shape)
     if max_lag is not None and found.lag is not None and found.lag > max_lag:
         note(f"Late: the oldest due job has waited {span(found.lag)}, longer than {span(max_lag)}.")
         ctx.exit(Exit.ERROR)
+
+
+def _tell(found: _Status, shape: str) -> None:
+    write_json(_facts(found)) if shape == "json" else _write(found)
+    _warn(found)
 
 
 def _look(client: Client, lease_seconds: float) -> _Status:
@@ -81,11 +109,12 @@ def _look(client: Client, lease_seconds: float) -> _Status:
         return schema.revision(connection), now, min(due, default=None)
 
     revision, now, oldest = client.store.read(look)
-    return _Status(client.store.url, revision, now, oldest, client.stats(), client.workers(), lease_seconds)
+    queues = [one for one in client.queues() if one.paused or one.queue.concurrency is not None]
+    return _Status(client.store.url, revision, now, oldest, client.stats(), client.workers(), queues, lease_seconds)
 
 
 def _warn(found: _Status) -> None:
-    if any(found.state_of(row) == "running" for row in found.workers):
+    if is_any_running(found.workers, found.now, found.lease_seconds):
         return
     waiting = "" if found.lag is None else " Jobs are due, and nobody runs them."
     note(f"No worker is alive.{waiting} Start the app, or 'flask scheduler run'.")
@@ -99,9 +128,24 @@ def _write(found: _Status) -> None:
     write_facts([("store", found.store), ("schema", found.revision or "none"), ("due", lag)])
     click.echo()
     write_facts(((state, _counted(count)) for state, count in found.counts.items()), paint=_paint_count)
+    if found.queues:
+        zone = zone_or_app(None)
+        click.echo()
+        columns = queue_columns(found.now, zone)
+        write_list(found.queues, "table", columns, lambda one: queue_facts(one, found.now, zone), QUEUE_FACTS)
     if found.workers:
         click.echo()
-        write_list(found.workers, "table", _columns(found), lambda row: _worker_facts(found, row), ("id",))
+        write_workers(found.workers, "table", found.now, found.lease_seconds)
+
+
+def _line(found: _Status, shape: str) -> str:
+    """Return a look as one line, for a log or a program."""
+    if shape == "json":
+        return json.dumps(_facts(found), ensure_ascii=False)
+    running = sum(found.state_of(row) == "running" for row in found.workers)
+    lag = "-" if found.lag is None else f"{found.lag:.3f}"
+    counts = " ".join(f"{state}={count}" for state, count in found.counts.items())
+    return f"{iso(found.now, zone_or_app(None))} lag={lag} workers={running} {counts}"
 
 
 def _counted(count: int) -> str:
@@ -110,26 +154,6 @@ def _counted(count: int) -> str:
 
 def _paint_count(state: str, text: str) -> str:
     return text if text == "0" else coloured(state, text)
-
-
-def _columns(found: _Status) -> Sequence[Column]:
-    return [
-        Column("worker", lambda row: row.id, leave_out=1),
-        Column("host", lambda row: row.host, least=8),
-        Column("pid", lambda row: str(row.pid)),
-        Column("state", found.state_of),
-        Column("beat", lambda row: f"{span(max(0.0, (found.now - row.seen_at).total_seconds()))} ago"),
-        Column("queues", lambda row: ", ".join(_listed(row.queues) or ["all"]), least=6),
-        Column("executors", lambda row: ", ".join(f"{a}={n}" for a, n in _sizes(row).items()), least=10),
-    ]
-
-
-def _listed(text: str | None) -> list[str]:
-    return list(json.loads(text)) if text else []
-
-
-def _sizes(row: WorkerRow) -> dict[str, int]:
-    return dict(json.loads(row.executors or "{}"))
 
 
 # -- for programs ----------------------------------------------------------------------------------
@@ -142,18 +166,6 @@ def _facts(found: _Status) -> dict[str, Any]:
         "oldest_due_seconds": found.lag,
         "jobs": found.counts,
         "jobs_counted_to": COUNT_CAP,
-        "workers": [_worker_facts(found, row) for row in found.workers],
-    }
-
-
-def _worker_facts(found: _Status, row: WorkerRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "host": row.host,
-        "pid": row.pid,
-        "state": found.state_of(row),
-        "beat_seconds_ago": (found.now - row.seen_at).total_seconds(),
-        "queues": _listed(row.queues) or None,
-        "executors": _sizes(row),
-        "version": row.package_version or None,
+        "queues": [queue_facts(one, found.now, zone_or_app(None)) for one in found.queues],
+        "workers": [worker_facts(row, found.now, found.lease_seconds) for row in found.workers],
     }

@@ -1,0 +1,152 @@
+"""Acting on jobs: named one by one, by ids, by ids on the lines of stdin or by keys; or all that a filter means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
+
+import click
+
+from ..asking import Verb
+from ..client import current_client
+from ..errors import DuplicateKeyError, JobConflictError, JobNotFoundError
+from ..filters import filter_of_words, is_filter
+from .exits import Exit, code_of, message_of
+from .losses import confirm
+from .output import note
+from .words import plural, printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+WHICH = "ID... | FILTER..."
+Act = Callable[..., str]
+"""Does something to one job, given as `job_id` or as `key`; returns the line that says what came of it."""
+
+
+def key_option(function: F) -> F:
+    """Add ``--key``, which the command gets as `keys`."""
+    return click.option(
+        "--key", "keys", multiple=True, metavar="KEY", help="The job that holds this key; may be repeated."
+    )(function)
+
+
+def filter_options(function: F) -> F:
+    """Add ``--dry-run``, ``--expect`` and ``--yes``, which the command gets as one `Care`, `care`."""
+
+    @wraps(function)
+    def run(*args: Any, dry_run: bool, expect: int | None, yes: bool, **options: Any) -> Any:
+        return function(*args, care=Care(dry_run, expect, yes), **options)
+
+    dry_run = click.option("--dry-run", is_flag=True, help="Only say how many a filter means.")
+    expect = click.option(
+        "--expect", type=click.IntRange(min=0), metavar="N", help="Change nothing unless a filter means so many."
+    )
+    yes = click.option("--yes", is_flag=True, help="Do not ask.")
+    return cast(F, dry_run(expect(yes(run))))
+
+
+@dataclass(frozen=True)
+class Care:
+    """What keeps an action on a filter from doing more than is meant."""
+
+    dry_run: bool
+    expect: int | None
+    yes: bool
+
+    def refuse_without_filter(self) -> None:
+        """Raise where it was asked for and no filter was given."""
+        if self.dry_run or self.expect is not None:
+            raise click.UsageError("--dry-run and --expect go with a filter, such as state=failed.")
+
+
+def act_on_filter(
+    ctx: click.Context, action: str, words: Sequence[str], could: str, care: Care, **moves: Any
+) -> NoReturn:
+    """Act on all jobs that a filter means, once it is sure that these are meant, and end the command."""
+    client, wanted = current_client(), filter_of_words(words)
+    counted = client.bulk(action, wanted, expect=care.expect, dry_run=True, **moves)
+    many = plural(counted.matched, "job") if counted.complete else f"{counted.matched:,} or more jobs"
+    if care.dry_run or (counted.complete and not counted.matched):
+        note(f"{many} would be {could}.")
+        ctx.exit(Exit.OK)
+    confirm(f"{many} with {printable(str(wanted))} will be {could}.", care.yes)
+    done = client.bulk(action, wanted, expect=care.expect, **moves)
+    asked = f", {done.asked:,} asked to stop" if action == Verb.CANCEL else ""
+    click.echo(f"{done.done:,} {could.split(' or ')[0]}{asked}")
+    if done.conflicts:
+        note(f"{plural(done.conflicts, 'job')} could not be: they have moved on, or newer ones hold their keys.")
+    ctx.exit(Exit.PARTLY if done.conflicts else Exit.OK)
+
+
+def is_any_filter(words: Sequence[str]) -> bool:
+    """Whether the jobs are named by a filter. Raises where some are and others not."""
+    filters = [word for word in words if is_filter(word)]
+    if filters and len(filters) < len(words):
+        odd = next(word for word in words if word not in filters)
+        raise click.UsageError(f"Name jobs either by ids or by a filter, not by both; for a text, say q={odd}")
+    return bool(filters)
+
+
+def act_on_jobs(
+    ctx: click.Context,
+    action: str,
+    words: Sequence[str],
+    keys: Sequence[str],
+    act: Act,
+    could: str,
+    care: Care,
+    **moves: Any,
+) -> NoReturn:
+    """Act on the jobs that are named, one by one, or on all that a filter means, and end the command."""
+    if not is_any_filter(words):
+        care.refuse_without_filter()
+        act_on_each(ctx, words, keys, act, could)
+    if keys:
+        raise click.UsageError("Name jobs either by --key or by a filter, such as key=order:42:*.")
+    act_on_filter(ctx, action, words, could, care, **moves)
+
+
+def act_on_each(ctx: click.Context, ids: Sequence[str], keys: Sequence[str], act: Act, could: str) -> NoReturn:
+    """Act on each job, say what came of it, and end with the code that stands for all.
+
+    `could` completes "3 of 4 jobs could be ...". Without any id and key it is wrong usage.
+    """
+    if not ids and not keys:
+        raise click.UsageError(
+            "Name at least one job: by its ID, by --key, by a filter such as state=failed,"
+            " or by '-' for ids on the lines of stdin."
+        )
+    codes = [_act(act, name) for name in _each(ids, keys)]
+    if not codes:
+        note(f"No ids came on stdin, so nothing was {could.split()[0]}.")
+    if len(codes) > 1:
+        note(f"{codes.count(Exit.OK):,} of {plural(len(codes), 'job')} could be {could}.")
+    ctx.exit(_overall(codes))
+
+
+def _each(ids: Iterable[str], keys: Iterable[str]) -> Iterator[dict[str, str]]:
+    for job_id in ids:
+        if job_id == "-":
+            lines = (line.decode(errors="backslashreplace").strip() for line in sys.stdin.buffer)
+            yield from ({"job_id": line} for line in lines if line)
+        else:
+            yield {"job_id": job_id}
+    yield from ({"key": key} for key in keys)
+
+
+def _act(act: Act, name: dict[str, str]) -> Exit:
+    try:
+        said = act(**name)
+    except (JobNotFoundError, JobConflictError, DuplicateKeyError) as error:
+        note(f"Error: {printable(message_of(error))}")
+        return code_of(error)
+    click.echo(said)
+    return Exit.OK
+
+
+def _overall(codes: Sequence[Exit]) -> Exit:
+    """Return the one code of all, or `PARTLY` where they differ."""
+    different = set(codes) or {Exit.OK}
+    return different.pop() if len(different) == 1 else Exit.PARTLY

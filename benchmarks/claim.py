@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ def load(port: Port, url: str, others: int) -> dict[str, Any]:
     rows = _rows(tables, others)
     with tables.engine.begin() as connection:
         raw = connection.connection.driver_connection
-        _insert_sqlite(raw, rows) if tables.is_sqlite else _copy_postgresql(raw, rows)
+        insert_sqlite(raw, rows, COLUMNS) if tables.is_sqlite else copy_postgresql(raw, rows, COLUMNS)
     with tables.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE" if tables.is_sqlite else "VACUUM (FREEZE, ANALYZE) scheduler_jobs"))
     return {"rows": DUE + 2 * others, "seconds": time.perf_counter() - began}
@@ -106,13 +106,15 @@ def _as_text(one: datetime) -> str:
     return one.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def _insert_sqlite(raw: Any, rows: Iterator[tuple[Any, ...]]) -> None:
-    marks = ", ".join("?" * len(COLUMNS))
-    raw.executemany(f"INSERT INTO scheduler_jobs ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
+def insert_sqlite(raw: Any, rows: Iterator[tuple[Any, ...]], columns: Sequence[str]) -> None:
+    """Insert rows into the table of jobs."""
+    marks = ", ".join("?" * len(columns))
+    raw.executemany(f"INSERT INTO scheduler_jobs ({', '.join(columns)}) VALUES ({marks})", rows)
 
 
-def _copy_postgresql(raw: Any, rows: Iterator[tuple[Any, ...]]) -> None:
-    with raw.cursor() as cursor, cursor.copy(f"COPY scheduler_jobs ({', '.join(COLUMNS)}) FROM STDIN") as copy:
+def copy_postgresql(raw: Any, rows: Iterator[tuple[Any, ...]], columns: Sequence[str]) -> None:
+    """Copy rows into the table of jobs."""
+    with raw.cursor() as cursor, cursor.copy(f"COPY scheduler_jobs ({', '.join(columns)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 

@@ -17,8 +17,21 @@ from benchmarks.databases import Databases
 from benchmarks.figures import rounded
 from benchmarks.table import as_table
 
-JOBS = {"drain": 10_000, "schedule": 2_000, "lateness": 0, "claim": 300, "memory": 200_000, "connections": 100}
-"""The measurements, and how many jobs (for `claim`: claims) each takes unless told otherwise."""
+JOBS = {
+    "drain": 10_000,
+    "schedule": 2_000,
+    "response": 200,
+    "lateness": 0,
+    "flood": 100_000,
+    "requests": 0,
+    "claim": 300,
+    "prune": 1_000,
+    "memory": 200_000,
+    "connections": 100,
+    "lists": 200,
+}
+"""The measurements, and how many jobs each takes unless told otherwise; `claim` and `prune`: claims; `lists`: how often
+each is asked."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,11 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--url", help="a PostgreSQL server to make databases on, or sqlite:////folder to make files in")
     parser.add_argument("--peer", choices=["apscheduler", "none"], default="apscheduler")
-    parser.add_argument("--jobs", type=int, help="how many jobs (claim: how many claims)")
+    parser.add_argument("--jobs", type=int, help="how many jobs (claim, prune: how many claims; lists: how often each)")
     parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns (default 3)")
     parser.add_argument("--threads", type=int, default=10, help="threads that run jobs (default 10)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="lateness: for how long (default 20)")
-    parser.add_argument("--scale", type=float, default=1.0, help="claim: share of the 2,000,000 other rows (default 1)")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="lateness, flood, requests: for how long (default 20)"
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="claim, prune, lists: share of the 1,000,000s of other rows (default 1)",
+    )
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     return parser

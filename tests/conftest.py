@@ -6,10 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
 import pytest
+from pymysql.connections import Connection
 
 from tests.mariadb import MariadbServer, find_mariadb
 from tests.servers import NoServerError, PostgresqlServer, find_postgresql
@@ -70,6 +72,16 @@ def mariadb_server() -> Iterator[MariadbServer]:
         _do_without(f"MariaDB is needed: {error}")
     yield server
     search.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """PyMySQL reads those of all authorities at each connection, which takes it 35 ms, also where it verifies none."""
+    make = Connection._create_ssl_ctx
+    ready = cache(lambda: make(object.__new__(Connection), {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "_create_ssl_ctx", lambda self, options: make(self, options) if options else ready())
+        yield
 
 
 @pytest.fixture

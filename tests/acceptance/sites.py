@@ -23,7 +23,7 @@ from tests.acceptance.processes import Process, environment, running, until
 SECRET = "a secret of the tests"
 
 WORK = '''
-import json, os, signal, threading, time
+import json, os, signal, sys, threading, time
 from pathlib import Path
 from scheduler_app import current_job
 
@@ -44,6 +44,11 @@ def mark(label):
     write_down("ran", label)
 
 
+def work_briefly(label):
+    time.sleep(0.05)
+    write_down("ran", label)
+
+
 def hold(label):
     """Run until a file of this name lies beside the record; tell, too, when this process begins to end."""
     write_down("began", label)
@@ -59,7 +64,9 @@ def hold(label):
 
 def is_ending():
     """Whether the main thread is past its end, or a dedicated worker has taken its first signal."""
-    return not threading.main_thread().is_alive() or signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    has_own_signals = "uwsgi" in sys.modules
+    told = not has_own_signals and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    return not threading.main_thread().is_alive() or told
 
 
 def observe(label):
@@ -76,6 +83,12 @@ from scheduler_app import Scheduler, schedule_after, schedule_now
 import work
 
 scheduler = Scheduler()
+
+
+def be_new_process():
+    with create_app().app_context():
+        schedule_now(work.mark, "by a child")
+    work.observe("child")
 
 
 def create_app():
@@ -110,7 +123,9 @@ def create_app():
 
     @app.post("/multiprocessing")
     def start_process():
-        child = multiprocessing.get_context("fork").Process(target=be_child)
+        method = request.args["way"]
+        target = be_child if method == "fork" else be_new_process  # of which only a function of a module is known there
+        child = multiprocessing.get_context(method).Process(target=target)
         child.start()
         child.join()
         return str(child.pid)
@@ -146,8 +161,26 @@ from service import create_app
 waitress.serve(create_app(), listen=sys.argv[1])
 """
 
-FILES = {"work.py": WORK, "service.py": SERVICE, "run.py": RUN, "serve.py": SERVE}
+WITHOUT_THREADS = """
+import uwsgi
+uwsgi.has_threads = 0  # as it says itself up to 2.0.26, unless told otherwise; later ones cannot be without threads
+from service import create_app
+"""
 
+FILES = {
+    "work.py": WORK,
+    "service.py": SERVICE,
+    "run.py": RUN,
+    "serve.py": SERVE,
+    "without_threads.py": WITHOUT_THREADS,
+}
+
+_PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
+# uWSGI reloads by starting the interpreter anew, which then knows nothing of this environment.
+SERVE_UWSGI = f"import sys; sys.path += {_PACKAGES}; import pyuwsgi; pyuwsgi.run(sys.argv[1:])"
+
+_UWSGI = ("-c", SERVE_UWSGI, "--http-socket", "127.0.0.1:PORT", "--die-on-term")
+UWSGI = (*_UWSGI, "--module", "service:create_app()", "--enable-threads")
 GUNICORN = ("-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT", "service:create_app()")
 FLASK = ("-m", "flask", "--app", "service")
 SERVERS = {
@@ -155,19 +188,23 @@ SERVERS = {
     "gunicorn sync preload": (*GUNICORN, "-k", "sync", "--preload"),
     "gunicorn gthread": (*GUNICORN, "-k", "gthread", "--threads", "4"),
     "gunicorn gthread preload": (*GUNICORN, "-k", "gthread", "--threads", "4", "--preload"),
+    "gunicorn gevent": (*GUNICORN, "-k", "gevent"),
+    "gunicorn gevent preload": (*GUNICORN, "-k", "gevent", "--preload"),
+    "uWSGI": (*UWSGI, "--threads", "2"),
+    "uWSGI without threads": (*_UWSGI, "--module", "without_threads:create_app()", "--master", "--processes", "3"),
+    "uWSGI master": (*UWSGI, "--master", "--processes", "3"),
+    "uWSGI master lazy-apps": (*UWSGI, "--master", "--processes", "3", "--lazy-apps"),
     "waitress-serve": ("-m", "waitress", "--listen=127.0.0.1:PORT", "--call", "service:create_app"),
     "waitress.serve": ("serve.py", "127.0.0.1:PORT"),
     "flask run": (*FLASK, "run", "--port", "PORT"),
     "flask run --debug": (*FLASK, "run", "--debug", "--port", "PORT"),
+    "flask run --reload": (*FLASK, "run", "--reload", "--port", "PORT"),
     "flask run --debug --no-reload": (*FLASK, "run", "--debug", "--no-reload", "--port", "PORT"),
     "app.run": ("run.py", "PORT"),
     "app.run debug": ("run.py", "PORT", "debug"),
     "app.run debug without reloader": ("run.py", "PORT", "debug", "no-reload"),
 }
 """Each server that must be right with no hooks, as arguments of `python`."""
-
-PARENTS = {"flask run --debug", "app.run debug", *(name for name in SERVERS if name.startswith("gunicorn"))}
-"""The servers whose first process only starts others, which serve."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +252,8 @@ class Site:
         """Return what was written down so far, all or of one kind."""
         record = self.folder / "record"
         text = record.read_text() if record.exists() else ""
-        lines = [Line(**json.loads(line)) for line in text.splitlines()]
+        whole, _, _begun = text.rpartition("\n")  # what is being written now may be half there
+        lines = [Line(**json.loads(line)) for line in whole.splitlines()]
         return [line for line in lines if what in (None, line.what)]
 
     def labels(self, what: str) -> Counter[str]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.processes import Process, until
-from tests.acceptance.sites import FLASK, SERVERS, Site, make_site
+from tests.acceptance.sites import FLASK, SERVERS, SERVICE, Site, make_site
+from tests.acceptance.starts import AMID_A_REQUEST, SIGINT, SIGTERM, TO_PARENT, End, ended_by
 
 WORKER = (*FLASK, "scheduler", "run")
 ENDINGS = {
     "flask scheduler run": 0,
     "flask run": 143,
+    "flask run --debug --no-reload": 143,
     "app.run": 143,
-    "waitress-serve": 0,
-    "waitress.serve": 0,
-    "gunicorn sync": 0,
-    "gunicorn gthread preload": 0,
+    "app.run debug without reloader": 143,
+    "uWSGI": 30,
 }
-"""What each exits with after SIGTERM: 128 + 15 where the system's own answer to the signal was ours to give."""
+"""What each exits with after SIGTERM, if not with 0: 128 + 15 where the system's own answer to the signal was ours to
+give; and uWSGI without a master as it likes."""
 
 ONE_SLOT = '{"default": {"max_workers": 1}}'
 QUICK_SECONDS = 5.0
@@ -49,14 +52,14 @@ def terminate(site: Site, process: Process) -> None:
     site.wait_for("ending", "running")
 
 
-@pytest.mark.parametrize("server", ENDINGS)
+@pytest.mark.parametrize("server", ended_by(SIGTERM, End.DRAINS))
 def test_sigterm_lets_running_jobs_end_and_leaves_waiting_ones(server: str, tmp_path: Path, sqlite_url: str) -> None:
     site = make_site(tmp_path, sqlite_url, SCHEDULER_EXECUTORS=ONE_SLOT)
     with site.run(*command(server)) as process:
         begin(site)
         terminate(site, process)
         site.open("running")
-        assert process.wait() == ENDINGS[server], process.said()
+        assert process.wait() == ENDINGS.get(server, 0), process.said()
     assert site.labels("ended") == {"running": 1}
     assert site.lines("ran") == []
     site.wait_for_jobs({("succeeded", 0, 0): 1, ("scheduled", 0, 0): 2})
@@ -65,7 +68,10 @@ def test_sigterm_lets_running_jobs_end_and_leaves_waiting_ones(server: str, tmp_
 
 @pytest.mark.parametrize(
     ("server", "database"),
-    [(server, "sqlite") for server in ("flask scheduler run", "flask run", "waitress-serve", "gunicorn sync")]
+    [
+        (server, "sqlite")
+        for server in ("flask scheduler run", "flask run", "waitress-serve", "gunicorn sync", "uWSGI master")
+    ]
     + [(server, "postgresql") for server in ("flask scheduler run", "gunicorn gthread preload")],
 )
 def test_what_still_runs_after_the_drain_time_is_given_back_unspent_and_runs_again_elsewhere(
@@ -77,7 +83,7 @@ def test_what_still_runs_after_the_drain_time_is_given_back_unspent_and_runs_aga
         begin(site)
         sent = time.monotonic()
         terminate(site, process)
-        assert process.wait() == ENDINGS[server], process.said()
+        assert process.wait() == ENDINGS.get(server, 0), process.said()
         assert 0.5 <= time.monotonic() - sent < 0.5 + QUICK_SECONDS
     assert site.lines("ended") == []
     site.wait_for_jobs({("scheduled", 0, 0): 3})
@@ -116,7 +122,7 @@ def test_an_idle_process_ends_at_once(server: str, tmp_path: Path, store_url: st
     with site.run(*command(server)) as process:
         until(lambda: site.workers() == 1, f"a worker\n{process.said()}")
         process.send(signal.SIGTERM)
-        assert process.wait(QUICK_SECONDS) == ENDINGS[server], process.said()
+        assert process.wait(QUICK_SECONDS) == ENDINGS.get(server, 0), process.said()
     assert site.workers() == 0
 
 
@@ -129,6 +135,21 @@ def test_a_process_without_a_loop_ends_by_sigterm_as_it_would_without_us(tmp_pat
         site.wait_for("ran", "up")
         process.send(signal.SIGTERM)
         assert process.wait(QUICK_SECONDS) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("server", ended_by(SIGINT, End.DRAINS))
+def test_ctrl_c_lets_running_jobs_end(server: str, tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    site.schedule_here(["running"], "hold")
+    with site.run(*command(server)) as process:
+        site.wait_for("began", "running")
+        process.send(signal.SIGINT)
+        site.wait_for("ending", "running")
+        site.open("running")
+        process.wait()
+        assert "Traceback" not in process.said()
+    site.wait_for_jobs({("succeeded", 0, 0): 1})
+    assert site.workers() == 0
 
 
 @pytest.mark.parametrize("server", ["flask scheduler run", "flask run", "waitress-serve"])
@@ -148,7 +169,7 @@ def test_ctrl_c_says_what_it_waits_for_and_a_second_one_ends_at_once_without_a_t
         assert "Traceback" not in process.said()
 
 
-@pytest.mark.parametrize("server", ["flask run --debug", "app.run debug"])
+@pytest.mark.parametrize("server", ended_by(SIGINT, End.GIVES_BACK))
 def test_ctrl_c_under_the_reloader_gives_back_at_once_since_its_parent_will_not_wait(
     server: str, tmp_path: Path, sqlite_url: str
 ) -> None:
@@ -160,4 +181,88 @@ def test_ctrl_c_under_the_reloader_gives_back_at_once_since_its_parent_will_not_
         assert process.wait(QUICK_SECONDS) == 0, process.said()
         assert "waiting" not in process.said()
     site.wait_for_jobs({("scheduled", 0, 0): 1})
+    assert site.workers() == 0
+
+
+@pytest.mark.parametrize("server", ended_by(TO_PARENT, End.DIES))
+def test_sigterm_to_the_reloader_counts_as_a_crash(server: str, tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    site.schedule_here(["running"], "hold")
+    with site.run(*command(server)) as process:
+        child = site.wait_for("began", "running")[0].pid
+        assert child != process.pid
+        process.send(signal.SIGTERM)
+        process.wait()
+        assert_that_it_crashed(site)
+
+
+SLOW = (
+    SERVICE
+    + """
+
+def slow_app():
+    app = create_app()
+
+    @app.get("/slow")
+    def slow():
+        work.hold("request")
+        return "done"
+
+    return app
+"""
+)
+
+
+@pytest.mark.parametrize("server", ended_by(AMID_A_REQUEST, End.DIES))
+def test_sigterm_amid_a_request_of_uwsgis_counts_as_a_crash(server: str, tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url)
+    (tmp_path / "service.py").write_text(SLOW)
+    site.schedule_here(["running"], "hold")
+    with (
+        site.run(*(part.replace("create_app", "slow_app") for part in command(server))) as process,
+        ThreadPoolExecutor(1) as client,
+    ):
+        site.wait_for("began", "running")
+        request = client.submit(process.get, "/slow")
+        site.wait_for("began", "request")
+        process.send(signal.SIGTERM)
+        process.wait()
+        with pytest.raises(httpx.TransportError):  # the request is lost as well: that is uWSGI's way to be told to end
+            request.result()
+        assert_that_it_crashed(site)
+
+
+def assert_that_it_crashed(site: Site) -> None:
+    """Its end was not drained: another process finds its worker's row and job, and runs the job again."""
+    assert site.workers() == 1
+    site.wait_for_jobs({("running", 0, 0): 1})
+    site.open("running")
+    with site.run(*WORKER) as other:  # without --until-empty, which does not wait for a rescue
+        until(lambda: site.labels("ended")["running"] == 1, f"the rescue\n{other.said()}")
+        site.wait_for_jobs({("succeeded", 0, 1): 1})
+
+
+SCRIPT = """
+import work
+from service import create_app, scheduler
+app = create_app()
+if app.config["SCHEDULER_ROLE"] == "auto":
+    scheduler.start()
+while not work.Path("began").exists():
+    work.time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("role", ["embedded", "auto"], ids=["embedded", "scheduler.start()"])
+def test_a_script_that_ends_lets_its_running_jobs_end(role: str, tmp_path: Path, sqlite_url: str) -> None:
+    site = make_site(tmp_path, sqlite_url, SCHEDULER_ROLE=role)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    site.schedule_here(["running"], "hold")
+    with site.run("script.py") as process:
+        site.wait_for("began", "running")
+        (tmp_path / "began").touch()
+        site.wait_for("ending", "running")
+        site.open("running")
+        assert process.wait() == 0, process.said()
+    site.wait_for_jobs({("succeeded", 0, 0): 1})
     assert site.workers() == 0

@@ -1,4 +1,4 @@
-"""Roles, starting and stopping by hand, several apps in one process, and what the reloader does to jobs."""
+"""Roles, starting and stopping by hand, and what the reloader does to jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.processes import Process, until
 from tests.acceptance.sites import FLASK, SERVERS, Site, make_site
+from tests.acceptance.starts import OWN_RELOAD, RELOAD, End, ended_by
 
 OVERDUE = ["overdue 1", "overdue 2"]
 LIVE_ON = """
@@ -117,54 +118,6 @@ def test_start_and_shutdown_may_be_called_twice_and_again(tmp_path: Path, store_
     assert len(site.rows("SELECT pid FROM seen_workers")) == 2
 
 
-TWO_APPS = """
-import os, sys
-import waitress, work
-from flask import Flask
-from scheduler_app import Scheduler, schedule_now
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
-
-shared = Scheduler()
-
-def create_app(name, scheduler):
-    app = Flask(name)
-    app.config.update(SECRET_KEY=name, SCHEDULER_DATABASE_URL=f"sqlite:///{os.getcwd()}/{name}.sqlite3")
-    scheduler.init_app(app)
-
-    @app.post("/schedule")
-    def schedule():
-        schedule_now(work.mark, f"{name} by the function")
-        scheduler.schedule_now(work.mark, f"{name} by its own")
-        return name
-
-    return app
-
-apps = {f"/{name}": create_app(name, scheduler) for name, scheduler in
-        [("one", shared), ("two", shared), ("three", Scheduler())]}
-nothing = Flask("nothing")
-waitress.serve(DispatcherMiddleware(nothing, apps), listen=sys.argv[1])
-"""
-
-
-def test_several_apps_in_one_process_each_run_the_jobs_of_their_own_store(tmp_path: Path, sqlite_url: str) -> None:
-    site = make_site(tmp_path, sqlite_url)
-    (tmp_path / "two_apps.py").write_text(TWO_APPS)
-    names = ["one", "two", "three"]
-    with site.run("two_apps.py", "127.0.0.1:PORT") as process:
-        process.wait_until_it_answers()
-        for name in names:
-            assert process.post(f"/{name}/schedule").text == name
-        labels = [f"{name} by {how}" for name in names for how in ("the function", "its own")]
-        site.wait_for("ran", *labels)
-        for name in names:
-            own = Site(tmp_path, f"sqlite:///{tmp_path}/{name}.sqlite3")
-            own.wait_for_jobs({("succeeded", 0, 0): 2})
-            assert [row.pid for row in own.rows("SELECT pid FROM scheduler_workers")] == [process.pid]
-            payloads = [row.payload for row in own.rows("SELECT payload FROM scheduler_jobs")]
-            assert all(f"{name} by" in payload for payload in payloads)
-    assert set(site.labels("ran").values()) == {1}
-
-
 # -- the reloader ------------------------------------------------------------------------------------
 
 
@@ -187,7 +140,7 @@ def wait_for_reload(process: Process, old: int) -> None:
     until(lambda: int(process.get("/pid").text) != old, "the new process")
 
 
-@pytest.mark.parametrize("server", ["flask run --debug", "app.run debug"])
+@pytest.mark.parametrize("server", ended_by(RELOAD, End.DRAINS))
 def test_a_job_that_ends_within_the_drain_time_runs_to_its_end_before_a_reload(
     server: str, tmp_path: Path, sqlite_url: str
 ) -> None:
@@ -217,3 +170,19 @@ def test_a_job_that_does_not_end_within_the_drain_time_runs_again_after_a_reload
         assert [line.pid for line in ended] == list(process.children()) != [old]
         site.wait_for_jobs({("succeeded", 0, 0): 1})
     assert site.rows("SELECT * FROM scheduler_attempts WHERE outcome <> 'success'") == []
+
+
+@pytest.mark.parametrize("server", ["gunicorn sync", "gunicorn gthread"])
+def test_gunicorn_that_reloads_by_itself_lets_running_jobs_end(server: str, tmp_path: Path, sqlite_url: str) -> None:
+    assert server in ended_by(OWN_RELOAD, End.DRAINS)
+    site = make_site(tmp_path, sqlite_url)
+    command = ["1" if part == "3" else part for part in SERVERS[server]]
+    with site.run(*command, "--reload") as process:
+        old = start_reloadable(site, process)
+        touch(tmp_path / "work.py")
+        site.wait_for("ending", "long")
+        site.open("long")
+        wait_for_reload(process, old)
+        assert [(line.what, line.pid) for line in site.lines()] == [("began", old), ("ending", old), ("ended", old)]
+        site.wait_for_jobs({("succeeded", 0, 0): 1})
+    assert site.rows("SELECT * FROM scheduler_attempts") == []

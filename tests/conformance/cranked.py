@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,9 @@ from sqlalchemy import Connection, event, text
 
 from scheduler_app.client.recurring import make_schedule
 from scheduler_app.executors import DurableExecutor
-from scheduler_app.jobs import Job, JobState, Outcome, new_id
-from scheduler_app.loop import claiming, flight, heartbeat, rescuer, steps, turn, worker
+from scheduler_app.jobs import TRANSITIONS, Job, JobState, Outcome, new_id
+from scheduler_app.loop import CrankedScheduler, Pace, claiming, flight, heartbeat, rescuer, steps, turn, worker
 from scheduler_app.loop.claiming import Claiming
-from scheduler_app.loop.fire import Firing
 from scheduler_app.loop.flight import Flight
 from scheduler_app.loop.rescuer import Rescuer
 from scheduler_app.loop.turn import Turn
@@ -28,11 +28,13 @@ from scheduler_app.payload import Signer, encode_call
 from scheduler_app.schedules import Schedule, encode_trigger, first_fire_time
 from scheduler_app.store import Claim, NewJob, Store, add, find, schedules, workers
 from scheduler_app.store.sqlite import READ_ONLY
-from scheduler_app.tasks import Delivery, Task
+from scheduler_app.tasks import Delivery, ModuleRule, Task, TaskRegistry
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SIGNER = Signer([b"the key of the conformance tests"])
 TASK = "shop:ship"
+ALLOWED = {(move.source and move.source.value, move.target.value) for move in TRANSITIONS}
+"""Every move of a job that there may be."""
 
 
 class ManualClock:
@@ -124,23 +126,44 @@ class Process:
     queues: Sequence[str] | None = None
     tasks: Sequence[str] = ()
     max_crashes: int = 3
+    limits: Mapping[str, int] = field(default_factory=dict)
     executor: RecordingExecutor = field(init=False)
     flight: Flight = field(init=False)
+    claiming: Claiming = field(init=False)
+    loop: Turn = field(init=False)
     wait: float = field(init=False, default=-1.0)
 
     def __post_init__(self) -> None:
         self.executor = RecordingExecutor(self.slots)
-        self.worker = Worker(lease_seconds=30.0, executors={"default": self.slots}, key_ids=SIGNER.key_ids)
-        self.flight = Flight()
-        self.executor.bind(never_runs, self.flight.land)
-        executors = {"default": self.executor}
-        self.claiming = Claiming(self.store, executors, lambda _queue: "default", self.flight, self.queues)
-        self.loop = Turn(
-            self.store, self.flight, self.worker, self.claiming, Firing(self.store, SIGNER), executors,
-            poll_seconds=self.poll_seconds, not_started_seconds=0.25,
-        )  # fmt: skip
+        self.worker = Worker(
+            lease_seconds=30.0,
+            queues=None if self.queues is None else tuple(self.queues),
+            executors={"default": self.slots},
+            key_ids=SIGNER.key_ids,
+        )
+        scheduler = self._assembled()
+        self.flight, self.claiming, self.loop = scheduler._flight, scheduler._claiming, scheduler._turn
         self.rescuer = Rescuer(self.store, self.worker.lease_seconds, self.max_crashes)
         self.register()
+
+    def _assembled(self) -> CrankedScheduler:
+        """Return a scheduler with its parts put together as in production, and not begun: a test takes each step."""
+        scheduler = CrankedScheduler(
+            self.store,
+            SIGNER,
+            TaskRegistry(ModuleRule(())),
+            lambda may_start: SimpleNamespace(run=never_runs),  # type: ignore[arg-type, return-value]
+            lambda: {"default": self.executor},
+            lambda _queue: "default",
+            Pace(poll_seconds=self.poll_seconds, lease_seconds=30.0, max_crashes=self.max_crashes, limits=self.limits),
+            self.worker,
+            timezone=UTC,
+            max_payload_bytes=10_000,
+            reshape=lambda _executors: {},
+            on_configured=lambda _scheduler: None,
+        )
+        scheduler._assemble()
+        return scheduler
 
     def register(self, **changed: Any) -> None:
         """Store a worker's row under a new id, and renew the lease."""
@@ -162,9 +185,10 @@ class Process:
     def leave(self) -> int:
         """Let go of all that it holds, as a process that stops; return how many jobs were given back."""
         started = {claim.id for claim in self.executor.running()}
-        return self.store.write(
+        let_go = self.store.write(
             lambda c: workers.let_go(c, self.store.dialect, self.worker.id, started, self.clock.now())
         )
+        return sum(one.state is not JobState.FAILED for one in let_go)
 
     def sweep(self) -> int:
         """Look at the other workers once; return how many jobs were taken back."""

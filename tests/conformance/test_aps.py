@@ -36,7 +36,7 @@ from scheduler_app.errors import ForeignPartError
 from scheduler_app.executors.threads import ThreadExecutor
 from scheduler_app.extension import Parts
 from scheduler_app.jobs import Job, JobState
-from scheduler_app.loop import DurableScheduler
+from scheduler_app.loop import DurableScheduler, wakeups
 from scheduler_app.schedules import encode_trigger
 from scheduler_app.store import Store
 from tests.conformance.cranked import lost_reply
@@ -522,6 +522,15 @@ def test_starting_twice_is_refused_by_apscheduler_and_harmless_by_ours(app: Flas
     assert aps.running
 
 
+def test_a_stop_interrupts_the_wait_for_other_processes(aps: DurableScheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeups, "LISTEN_SECONDS", 60.0)  # longer than a stop waits for the thread
+    aps.start()
+    listening = aps._listening._thread
+    assert listening is not None
+    aps.shutdown(wait=True)
+    assert not listening.is_alive()
+
+
 # -- a thread that nothing ends -------------------------------------------------------------------------------
 
 
@@ -769,7 +778,8 @@ def test_the_boot_line_says_what_is_to_be_known_of_the_database(
         aps.start()
         until(lambda: [line for line in caplog.messages if "scheduler started" in line])
     [line] = [line for line in caplog.messages if "scheduler started" in line]
-    assert line.endswith(" executors=default:10; it is a test's")
+    why = "this process runs jobs: scheduler.start() was called in it"
+    assert line.endswith(f" admin=/scheduler executors=default:10; {why}; it is a test's")
 
 
 # -- parts that are not ours -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import functools
 import logging
 import math
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -250,6 +251,15 @@ def test_arguments_that_are_too_large_are_refused(app: Flask) -> None:
             " Did you mean 'high'?",
         ),
         ({"attempts": 0}, "using(attempts=...): it must be a whole number of 1 or more: runs in all, not 0."),
+        (
+            {"timeout": 0},
+            "using(timeout=...): it must be a number of seconds above 0, at most ten years, or a timedelta, not 0.",
+        ),
+        (
+            {"max_lateness": float("nan")},
+            "using(max_lateness=...): it must be a number of seconds above 0, at most ten years, or a timedelta, not"
+            " nan.",
+        ),
         ({"key": ""}, "using(key=...): it must be a non-empty string, not ''."),
         ({"key": "k\x00"}, "using(key=...): 'k\\x00' has a character that cannot be printed."),
         (
@@ -359,8 +369,9 @@ def test_every_problem_of_the_settings_is_reported_at_once(tmp_path: Path) -> No
 
 
 def test_flask_apschedulers_own_keys_are_ignored_with_one_notice(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "flask_apscheduler", raising=False)
     app = Flask("settings", instance_path=str(tmp_path))
     app.config.update(SCHEDULER_API_ENABLED=True, SCHEDULER_JOBSTORES={}, SCHEDULER_ROLE="client")
     with caplog.at_level(logging.WARNING, "scheduler_app"):

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,16 +20,16 @@ from flask import Flask, current_app, g
 from scheduler_app import current_job
 from scheduler_app.clock import Clock
 from scheduler_app.errors import NoCurrentJobError
-from scheduler_app.executors import DurableExecutor, Runner, ThreadExecutor
+from scheduler_app.executors import InlineExecutor, Runner, ThreadExecutor
 from scheduler_app.jobs import Outcome
 from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.payload import Signer, encode_call
 from scheduler_app.store import Claim
 from scheduler_app.tasks import ModuleRule, TaskRegistry
+from tests.conformance.benches import NOW, Bench, Processes, Threads, claim
 from tests.conformance.cranked import SIGNER
 
 SLOTS = 4
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Reports:
@@ -48,26 +49,31 @@ class Reports:
             assert self._changed.wait_for(lambda: len(self.all) >= count, timeout=20), f"{len(self.all)} of {count}"
 
 
-def claim(task: str = "t", number: int = 0, **changed: Any) -> Claim:
-    facts = {
-        "id": f"job-{number}", "task": task, "payload": '{"a":[],"k":{}}', "signature": "", "queue": "default",
-        "priority": 2, "run_at": NOW, "attempt": 0, "max_attempts": 1, "crashes": 0, "at_most_once": False,
-        "fence": 1, "key": None, "schedule_uid": None, "fire_time": None, "max_lateness": None,
-    }  # fmt: skip
-    return Claim(**(facts | changed))
-
-
 # -- the contract, for every executor ------------------------------------------------------------------
 
-MAKERS: dict[str, Callable[[], DurableExecutor]] = {"threads": lambda: ThreadExecutor(SLOTS)}
+BENCHES: dict[str, type[Bench]] = {"threads": Threads, "processes": Processes}
 
 
-@pytest.fixture(params=MAKERS)
-def executor(request: pytest.FixtureRequest) -> Iterator[DurableExecutor]:
-    made = MAKERS[request.param]()
-    made.start(BackgroundScheduler(timezone=UTC), "default")
+@pytest.fixture(params=BENCHES, scope="module")
+def kind(request: pytest.FixtureRequest) -> type[Bench]:
+    return BENCHES[request.param]
+
+
+@pytest.fixture(scope="module")
+def shared_bench(kind: type[Bench], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """An executor whose slots are free: a process takes a second to be made, so the tests share them."""
+    made = kind(SLOTS, tmp_path_factory.mktemp("bench"))
     yield made
-    made.shutdown(wait=True)
+    made.close()
+
+
+@pytest.fixture
+def bench(shared_bench: Bench) -> Iterator[Bench]:
+    shared_bench.shut()
+    until(lambda: shared_bench.executor.free_slots() == SLOTS)
+    yield shared_bench
+    shared_bench.open()
+    until(lambda: shared_bench.executor.free_slots() == SLOTS)
 
 
 @pytest.fixture
@@ -75,31 +81,15 @@ def reports() -> Reports:
     return Reports()
 
 
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Holds claims in their slots until it is opened."""
-    made = threading.Event()
-    yield made
-    made.set()
-
-
 def succeed(_claim: Claim) -> Result:
     return Result(NOW, NOW, Outcome.SUCCESS)
 
 
-def after(gate: threading.Event) -> Callable[[Claim], Result]:
-    def run(one: Claim) -> Result:
-        assert gate.wait(20)
-        return succeed(one)
-
-    return run
-
-
-def fill(executor: DurableExecutor) -> list[Claim]:
+def fill(bench: Bench) -> list[Claim]:
     """Occupy every slot; return the claims once they run."""
-    held = [claim(number=number) for number in range(SLOTS)]
-    executor.submit(held)
-    until(lambda: len(executor.running()) == SLOTS and not executor.waiting())
+    held = [bench.claim(number) for number in range(SLOTS)]
+    bench.executor.submit(held)
+    until(lambda: len(bench.executor.running()) == SLOTS and not bench.executor.waiting())
     return held
 
 
@@ -110,114 +100,150 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_every_submitted_claim_is_reported_exactly_once(executor: DurableExecutor, reports: Reports) -> None:
-    executor.bind(succeed, reports)
-    claims = [claim(number=number) for number in range(2000)]
+def test_every_submitted_claim_is_reported_exactly_once(bench: Bench, reports: Reports) -> None:
+    bench.succeed(reports)
+    claims = [bench.claim(number) for number in range(2000)]
     for start in range(0, 2000, 100):
-        executor.submit(claims[start : start + 100])
+        bench.executor.submit(claims[start : start + 100])
     reports.wait_for(2000)
     assert Counter(one.id for _alias, one, _result in reports.all) == Counter(one.id for one in claims)
     assert {alias for alias, _one, _result in reports.all} == {"default"}
+    assert {result.outcome for _alias, _one, result in reports.all} == {Outcome.SUCCESS}
 
 
 def test_under_racing_each_claim_is_either_reported_or_taken_back_and_never_both(
-    executor: DurableExecutor, reports: Reports
+    bench: Bench, reports: Reports
 ) -> None:
-    executor.bind(succeed, reports)
+    bench.succeed(reports)
     submitted, taken = 0, []
     for _ in range(300):
-        batch = [claim(number=submitted + i) for i in range(20)]
+        batch = [bench.claim(submitted + i) for i in range(20)]
         submitted += 20
-        executor.submit(batch)
+        bench.executor.submit(batch)
         if random.random() < 0.7:
-            taken += executor.take_back()
-    taken += executor.take_back()
+            taken += bench.executor.take_back()
+    taken += bench.executor.take_back()
     reports.wait_for(submitted - len(taken))
     reported = [one.id for _alias, one, _result in reports.all]
     assert len(reported) + len(taken) == submitted
     assert len({*reported, *(one.id for one in taken)}) == submitted
-    assert (executor.waiting(), executor.running()) == (0, [])
+    assert (bench.executor.waiting(), bench.executor.running()) == (0, [])
 
 
-def test_a_job_that_was_taken_back_and_claimed_again_runs(
-    executor: DurableExecutor, reports: Reports, gate: threading.Event
-) -> None:
-    executor.bind(after(gate), reports)
-    fill(executor)
-    again = [claim(number=100 + i) for i in range(10)]
-    executor.submit(again)
-    assert executor.take_back() == again
-    renewed = [claim(number=100 + i, fence=3) for i in range(10)]
-    executor.submit(renewed)
-    gate.set()
+def test_a_job_that_was_taken_back_and_claimed_again_runs(bench: Bench, reports: Reports) -> None:
+    bench.hold(reports)
+    fill(bench)
+    again = [bench.claim(100 + i) for i in range(10)]
+    bench.executor.submit(again)
+    assert bench.executor.take_back() == again
+    renewed = [bench.claim(100 + i, fence=3) for i in range(10)]
+    bench.executor.submit(renewed)
+    bench.open()
     reports.wait_for(SLOTS + 10)
     ids = {one.id for one in renewed}
     assert [one.fence for _alias, one, _result in reports.all if one.id in ids] == [3] * 10
+    executor = bench.executor
     until(lambda: (executor.waiting(), executor.running(), executor.free_slots()) == (0, [], SLOTS))
 
 
-def test_slots_and_waiting_are_told_as_they_are(
-    executor: DurableExecutor, reports: Reports, gate: threading.Event
-) -> None:
-    executor.bind(after(gate), reports)
+def test_slots_and_waiting_are_told_as_they_are(bench: Bench, reports: Reports) -> None:
+    bench.hold(reports)
+    executor = bench.executor
     assert (executor.free_slots(), executor.waiting(), executor.running()) == (SLOTS, 0, [])
-    held = fill(executor)
-    executor.submit([claim(number=100 + i) for i in range(3)])
+    held = fill(bench)
+    executor.submit([bench.claim(100 + i) for i in range(3)])
     assert (executor.free_slots(), executor.waiting()) == (0, 3)
     assert {one.id for one in executor.running()} == {one.id for one in held}
-    gate.set()
+    bench.open()
     reports.wait_for(SLOTS + 3)
     until(lambda: executor.free_slots() == SLOTS)
 
 
-def test_only_claims_older_than_an_instant_are_taken_back_if_one_is_given(
-    executor: DurableExecutor, reports: Reports, gate: threading.Event
-) -> None:
-    executor.bind(after(gate), reports)
-    fill(executor)
-    old, young = claim(number=100, claimed_at=10.0), claim(number=101, claimed_at=20.0)
-    executor.submit([old, young])
-    assert executor.take_back(15.0) == [old]
-    assert executor.waiting() == 1
-    assert executor.take_back() == [young]
+def test_only_claims_older_than_an_instant_are_taken_back_if_one_is_given(bench: Bench, reports: Reports) -> None:
+    bench.hold(reports)
+    fill(bench)
+    old, young = bench.claim(100, claimed_at=10.0), bench.claim(101, claimed_at=20.0)
+    bench.executor.submit([old, young])
+    assert bench.executor.take_back(15.0) == [old]
+    assert bench.executor.waiting() == 1
+    assert bench.executor.take_back() == [young]
 
 
-def test_submitting_does_not_block_and_runs_nothing_in_the_callers_thread(
-    executor: DurableExecutor, reports: Reports, gate: threading.Event
-) -> None:
-    threads: set[int] = set()
-
-    def run(one: Claim) -> Result:
-        threads.add(threading.get_ident())
-        return after(gate)(one)
-
-    executor.bind(run, reports)
+def test_submitting_does_not_block_and_runs_nothing_in_the_callers_place(bench: Bench, reports: Reports) -> None:
+    bench.hold(reports)
     begun = time.monotonic()
-    executor.submit([claim(number=number) for number in range(100)])
+    bench.executor.submit([bench.claim(number) for number in range(100)])
     assert time.monotonic() - begun < 1.0
-    gate.set()
+    bench.open()
     reports.wait_for(100)
-    assert threading.get_ident() not in threads
-    assert len(threads) <= SLOTS
+    places = {bench.place_of(result) for _alias, _one, result in reports.all}
+    assert bench.here() not in places
+    assert len(places) <= SLOTS
 
 
-def test_claims_start_in_the_order_in_which_they_were_submitted(reports: Reports, gate: threading.Event) -> None:
-    one_slot = ThreadExecutor(1)
-    one_slot.start(BackgroundScheduler(timezone=UTC), "default")
-    one_slot.bind(after(gate), reports)
-    one_slot.submit([claim(number=number) for number in range(50)])
-    gate.set()
+@pytest.fixture
+def one_slot(kind: type[Bench], tmp_path: Path) -> Iterator[Bench]:
+    made = kind(1, tmp_path)
+    yield made
+    made.close()
+
+
+def test_claims_start_in_the_order_in_which_they_were_submitted(one_slot: Bench, reports: Reports) -> None:
+    one_slot.hold(reports)
+    one_slot.executor.submit([one_slot.claim(number) for number in range(50)])
+    one_slot.open()
     reports.wait_for(50)
     assert [one.id for _alias, one, _result in reports.all] == [f"job-{number}" for number in range(50)]
-    one_slot.shutdown()
 
 
-def test_an_executor_runs_again_after_a_shutdown(executor: DurableExecutor, reports: Reports) -> None:
-    executor.bind(succeed, reports)
-    for round_ in range(5):
-        executor.submit([claim(number=100 * round_ + i) for i in range(20)])
+def test_an_executor_runs_again_after_a_shutdown(one_slot: Bench, reports: Reports) -> None:
+    one_slot.succeed(reports)
+    for round_ in range(3):
+        one_slot.executor.submit([one_slot.claim(100 * round_ + i) for i in range(20)])
         reports.wait_for(20 * (round_ + 1))
-        executor.shutdown(wait=round_ % 2 == 0)
+        one_slot.executor.shutdown(wait=round_ % 2 == 0)
+
+
+# -- the same of the inline executor, which runs nothing until it is told to ---------------------------------
+
+
+@pytest.fixture
+def inline() -> InlineExecutor:
+    made = InlineExecutor()
+    made.start(BackgroundScheduler(timezone=UTC), "default")
+    return made
+
+
+def test_the_inline_executor_runs_what_was_submitted_in_order_and_reports_each_once(
+    inline: InlineExecutor, reports: Reports
+) -> None:
+    threads = []
+    inline.bind(lambda one: threads.append(threading.get_ident()) or succeed(one), reports)
+    claims = [claim(number=number) for number in range(3)]
+    inline.submit(claims)
+    assert (reports.all, inline.waiting(), inline.free_slots()) == ([], 3, 0)
+    inline.run_waiting()
+    inline.run_waiting()
+    assert [one for _alias, one, _result in reports.all] == claims
+    assert (inline.waiting(), inline.running(), inline.free_slots()) == (0, [], 1)
+    assert set(threads) == {threading.get_ident()}
+
+
+def test_the_inline_executor_never_runs_what_it_handed_back(inline: InlineExecutor, reports: Reports) -> None:
+    first, second, third = [claim(number=number) for number in range(3)]
+    first.claimed_at, second.claimed_at, third.claimed_at = 1.0, 2.0, 3.0
+
+    taken: list[Claim] = []
+
+    def run(one: Claim) -> Result:
+        assert inline.running() == [one]
+        taken.extend(inline.take_back(2.5))
+        return succeed(one)
+
+    inline.bind(run, reports)
+    inline.submit([first, second, third])
+    inline.run_waiting()
+    assert ([one for _alias, one, _result in reports.all], taken) == ([first, third], [second])
 
 
 # -- stock jobs under a stock scheduler ------------------------------------------------------------------

@@ -6,13 +6,21 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 
-from scheduler_app.store import Store, claim, schedules, workers
+from scheduler_app.audit import Entry
+from scheduler_app.filters import Sort, parse_filter
+from scheduler_app.jobs import JobState, new_id
+from scheduler_app.store import Store, audit, cancelling, claim, find, pending, queues, schedules, tables, workers
+from scheduler_app.store.cancelling import Matching
 from scheduler_app.store.claim import Unserved
+from scheduler_app.store.filtering import Position
+from scheduler_app.store.walking import Walk
 from tests.conformance.cranked import ManualClock, Process, forge, job, put
 
 FUTURE = 8000
@@ -21,6 +29,12 @@ DUE = 40
 QUEUES = ("default", "mails", "reports")
 SMALL = {"ALL ROWS of scheduler_workers", "ALL ROWS by scheduler_jobs_held"}
 """Held jobs have an index of their own: all of it is what is in flight."""
+
+OF_QUEUES = {
+    "ALL ROWS of scheduler_queues", "INDEX scheduler_queues_pkey", "INDEX sqlite_autoindex_scheduler_queues_1",
+    "INDEX scheduler_jobs_held", "ALL ROWS by scheduler_jobs_held",
+}  # fmt: skip
+"""How a peek reads the queues' rows, and, of one that is limited, what is in flight."""
 
 UNKNOWN = Unserved(tasks={"other:thing"}, keys={"v1:00000000"})
 
@@ -33,10 +47,15 @@ def full(store: Store, clock: ManualClock) -> Store:
     fill(store, clock.now(), "scheduled", "future", FUTURE, seconds=3600)
     fill(store, clock.now(), "succeeded", "done", FINISHED, seconds=-3600)
     put(store, *(job(clock, after=-1, queue=QUEUES[i % 3], priority=i % 4) for i in range(DUE)))
-    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        analyse = "VACUUM ANALYZE scheduler_jobs" if store.dialect.name == "postgresql" else "ANALYZE"
-        connection.exec_driver_sql(analyse)
+    analyse(store)
     return store
+
+
+def analyse(store: Store) -> None:
+    """Have the database count what there is."""
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        statement = "VACUUM ANALYZE scheduler_jobs" if store.dialect.name == "postgresql" else "ANALYZE"
+        connection.exec_driver_sql(statement)
 
 
 def fill(store: Store, now: datetime, state: str, prefix: str, count: int, seconds: float) -> None:
@@ -128,12 +147,33 @@ def test_a_peek_takes_steps_in_indexes_only(full: Store, clock: ManualClock) -> 
     assert all(r.first < clock.now() < (r.following or r.first) for r in ranges)
     [plan] = plans
     names = {"scheduler_jobs_due", "scheduler_jobs_due_crashed", "scheduler_schedules_next"}
-    only = {f"INDEX ONLY {name}" for name in names}
+    only = {f"INDEX ONLY {name}" for name in names} | OF_QUEUES
+    only |= {"INDEX scheduler_schedules_next"}  # the row of the first one tells whether it waits for its own jobs
+    only |= {"INDEX ONLY scheduler_jobs_live_fire", "INDEX scheduler_jobs_fire"}  # which are counted only then
     if full.dialect.name == "sqlite":  # older ones look at the one row that a step ends at, to see its state
         assert set(accesses(full, plan)) <= only | {f"INDEX {name}" for name in names}
     else:
         assert set(accesses(full, plan)) <= only
         assert rows_read(plan) <= 4 + 12 * 3, json.dumps(plan, indent=1)
+
+
+def test_of_a_limited_queue_a_peek_and_a_claim_read_what_is_in_flight_and_nothing_more(
+    full: Store, clock: ManualClock
+) -> None:
+    process = Process(full, clock, slots=5)
+    assert len(process.claim()) == 5
+    full.write(lambda c: queues.limit(c, full.dialect, {"mails": 7}, clock.now()))
+    with explained(full) as plans, full.begin() as connection:
+        ranges = claim.peek_ranges(connection, full.dialect, clock.now())
+        [locked] = queues.lock_free(connection, full.dialect, ["mails"])
+        held = queues.held_in(connection, full.dialect, ["mails"])
+    assert (locked.concurrency, {r.limit for r in ranges}) == (7, {None, 7})
+    assert {r.held for r in ranges} == {0, held["mails"]}
+    if full.dialect.name == "postgresql":
+        assert rows_read(plans[0]) <= 4 + 12 * 3 + 5 + 1, json.dumps(plans[0], indent=1)
+        assert rows_read(plans[2]) <= 5, json.dumps(plans[2], indent=1)
+    else:
+        assert "ALL ROWS" not in {access for plan in plans for access in accesses(full, plan)}
 
 
 @pytest.mark.parametrize("unserved", [Unserved(), UNKNOWN])
@@ -165,6 +205,20 @@ def test_statistics_from_before_a_burst_do_not_make_a_claim_read_all_of_it(full:
         full.dialect.before_claim(connection)
         assert len(claim.lock_due(connection, full.dialect, due, clock.now(), 500, Unserved(), crashed=False)) == 500
     assert rows_read(plans[0]) == 500
+
+
+def test_a_page_of_what_waits_reads_nothing_that_has_finished(full: Store) -> None:
+    page = partial(pending.page_of_scheduled, dialect=full.dialect, queue="default", priority=0, limit=50)
+    with explained(full) as plans, full.reading() as connection:
+        first = page(connection, after=None)
+        second = page(connection, after=first[-1])
+        pending.page_of_paused(connection, None, 50)
+        pending.tasks_of_first(connection, "default", 0, 50)
+    assert len({one.id for one in (*first, *second)}) == 100
+    by_index = {f"{how} scheduler_jobs_{name}" for how in ("INDEX", "BITMAP") for name in ("due", "rare")}
+    assert {access for plan in plans for access in accesses(full, plan)} <= by_index
+    if full.dialect.name == "postgresql":
+        assert max(rows_read(plan) for plan in plans) <= 50 + 2, json.dumps(plans, indent=1)
 
 
 def test_with_nothing_due_a_claim_of_every_range_reads_no_row_at_all(full: Store, clock: ManualClock) -> None:
@@ -227,3 +281,142 @@ def test_a_range_with_one_due_job_and_thousands_of_future_ones_reads_one_row(ful
         found = claim.lock_due(connection, full.dialect, due, clock.now(), 500, Unserved(), crashed=False)
     assert [one.id for one in found] == [new.id]
     assert rows_read(plans[0]) == 1
+
+
+# -- what a person asks ------------------------------------------------------------------------------------
+
+
+def to_cancel(store: Store, matching: Matching) -> tuple[list[str], list[Any]]:
+    """Look for jobs to cancel; return their ids, and the plans."""
+    with explained(store) as plans, store.reading() as connection:
+        return cancelling.to_cancel(connection, matching, 1000), plans
+
+
+def test_jobs_are_looked_for_by_the_prefix_of_their_keys_in_the_index_of_keys(full: Store, clock: ManualClock) -> None:
+    put(full, *(job(clock, after=60, key=f"order:{i}") for i in range(5)), job(clock, after=60, key="other"))
+    found, plans = to_cancel(full, Matching(prefix="order:"))
+    assert len(found) == 5
+    used = [access for plan in plans for access in accesses(full, plan)]
+    assert used[0] == "INDEX scheduler_jobs_live_key"
+    assert not any(access.startswith("ALL ROWS") for access in used if access not in SMALL), used
+    if full.dialect.name == "postgresql":
+        assert sum(map(rows_read, plans)) == 5
+
+
+def test_jobs_are_looked_for_by_a_tag_among_those_that_wait_and_not_in_history(full: Store, clock: ManualClock) -> None:
+    put(full, *(job(clock, after=60, tags=("t",)) for _ in range(5)))
+    found, plans = to_cancel(full, Matching(tag="t"))
+    assert len(found) == 5
+    scheduled, *others = [access for plan in plans for access in accesses(full, plan)]
+    if full.dialect.name == "sqlite":  # PostgreSQL may well read the table where most of it waits
+        assert scheduled in {f"ALL ROWS by scheduler_jobs_{name}" for name in ("due", "next", "waiting")}
+    assert others[:2] == ["INDEX scheduler_jobs_rare"] * 2
+
+
+def test_a_job_is_looked_for_by_its_key_in_an_index(full: Store, clock: ManualClock) -> None:
+    new = job(clock, after=60, key="k")
+    put(full, new)
+    with explained(full) as plans, full.reading() as connection:
+        assert find.job_by_key(connection, "k")
+        assert find.job_by_key(connection, "another") is None
+    used = [access for plan in plans for access in accesses(full, plan)]
+    assert used[:2] == ["INDEX scheduler_jobs_live_key"] * 2
+    assert not any(access.startswith("ALL ROWS") for access in used if access not in SMALL), used
+
+
+# -- lists ---------------------------------------------------------------------------------------------------
+
+BY_INDEX = {
+    ("", "newest"): "PRIMARY",
+    ("", "oldest"): "PRIMARY",
+    ("created<2026-03-01", "newest"): "PRIMARY",
+    ("state=succeeded", "newest"): "PRIMARY",
+    ("task=nothing:* args.x=1 q=nothing", "newest"): "PRIMARY",
+    ("state=scheduled", "newest"): "waiting",
+    ("state=scheduled queue=mails", "oldest"): "waiting",
+    ("state=failed", "newest"): "rare",
+    ("state=failed,missed,quarantined", "newest"): "rare rare rare",
+    ("state=scheduled,failed", "oldest"): "waiting rare",
+    ("state=running", "newest"): "held",
+    ("state=running,claimed,paused", "newest"): "rare held",
+    ("key=order:1", "newest"): "key",
+    ("", "run_at"): "next",
+    ("run_at<2026-03-02 queue=mails", "run_at"): "next",
+    ("", "finished"): "ended ended ended ended",
+    ("state=failed", "finished"): "ended",
+    ("finished>=2026-02-01", "finished"): "ended ended ended ended",
+}
+"""The indexes by which each list is read, in its own order."""
+
+
+def test_each_list_walks_an_index_in_its_own_order_and_no_further_than_a_page(full: Store, clock: ManualClock) -> None:
+    forge(full, "UPDATE scheduler_jobs SET finished_at = run_at WHERE state = 'succeeded'")
+    forge(full, "UPDATE scheduler_jobs SET state = 'failed' WHERE id LIKE 'done-1%'")
+    analyse(full)
+    process = Process(full, clock, slots=3)
+    process.claim()
+    used, read, sorts = {}, {}, []
+    for said, sort in BY_INDEX:
+        wanted, order = parse_filter(said), Sort(sort)
+        for after in (None, Position("future-5", clock.now())):
+            with explained(full) as plans, full.reading() as connection:
+                rows = list(islice(Walk(connection, full.dialect, wanted, order, after, 20).rows(), 20))
+            assert len({row.position for row in rows}) == len(rows)
+            [plan] = plans[:1]
+            found = [
+                access.split("scheduler_jobs_")[-1] for access in accesses(full, plan) if "schedules" not in access
+            ]
+            used[said, sort] = " ".join("PRIMARY" if "pkey" in name or name == "1" else name for name in found)
+            if full.dialect.name == "postgresql":
+                read[said, sort] = rows_read(plan)
+            elif "held" not in used[said, sort] and " " not in used[said, sort]:
+                sorts += [(said, sort) for line in plan if "TEMP B-TREE" in line]
+    if full.dialect.name == "postgresql":  # of states that no job is in, it takes either index
+        used = {
+            asked: names.replace("ended ended rare rare", "ended ended ended ended") for asked, names in used.items()
+        }
+    assert used == BY_INDEX
+    assert sorts == []
+    assert all(count <= 500 * 4 for count in read.values()), read
+    assert all(read[said, sort] <= 20 for said, sort in read if " " not in BY_INDEX[said, sort] and "=" not in said), (
+        read
+    )
+
+
+def test_states_are_counted_in_indexes(full: Store) -> None:
+    forge(full, "UPDATE scheduler_jobs SET finished_at = run_at WHERE state = 'succeeded'")
+    with explained(full) as plans, full.reading() as connection:
+        counts = {state: find.count_of(connection, state, 10_000) for state in JobState}
+    assert (counts[JobState.SCHEDULED], counts[JobState.SUCCEEDED]) == (FUTURE + DUE, FINISHED)
+    used = [access for plan in plans for access in accesses(full, plan)]
+    if full.dialect.name == "sqlite":  # PostgreSQL reads the table for the half of it
+        assert [one for one in used if one.endswith("ALL ROWS") or "autoindex" in one] == [], used
+
+
+def test_the_audit_is_read_and_pruned_by_index_whatever_is_asked_of_it(store: Store, clock: ManualClock) -> None:
+    if store.dialect.name == "mysql":
+        pytest.skip("of MySQL and MariaDB correctness is promised, and no plan")
+    instants = [clock.advance(1) for _ in range(6000)]
+    made = [
+        Entry(new_id(at), at, f"actor {n % 50}", "admin", {}, f"verb {n % 40}", f"job {n % 900}")
+        for n, at in enumerate(instants)
+    ]
+    store.write(lambda connection: connection.execute(insert(tables.audit), [audit._row(entry) for entry in made]))
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            "VACUUM ANALYZE scheduler_audit" if store.dialect.name == "postgresql" else "ANALYZE"
+        )
+    asked = [{}, {"actor": "actor 7"}, {"action": "verb 7"}, {"target": "job 7"}, {"target": "nobody"}]
+    with explained(store) as plans, store.begin() as connection:
+        for wanted in asked:
+            for before in (None, made[3000].id):
+                audit.page(connection, **wanted, before=before, limit=3)
+        assert audit.prune_some(connection, store.dialect, 5990, clock.now(), 20) == 9
+    used = [access for plan in plans for access in accesses(store, plan)]
+    assert [access for access in used if not access.startswith(("INDEX", "BITMAP"))] == OF_ALL[store.dialect.name], used
+    if store.dialect.name == "postgresql":  # what is common it may as well meet by going through the newest
+        assert [rows for rows in map(rows_read, plans) if rows > 200] == []
+
+
+OF_ALL = {"sqlite": ["ALL ROWS by sqlite_autoindex_scheduler_audit_1"], "postgresql": []}
+"""How the newest of all are read, of which SQLite says that it goes through their index; it ends at the page's end."""

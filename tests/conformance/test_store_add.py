@@ -177,7 +177,7 @@ def let_die(dead: Process, observer: Process) -> None:
     observer.watch(dead.worker.lease_seconds)
 
 
-NEWER = "not run again: a newer job holds its key"
+NEWER = "not run again: the newer job {} holds its key"
 
 
 def test_a_job_on_its_way_back_by_a_retry_yields_to_a_newer_one_with_its_key(
@@ -218,7 +218,7 @@ def test_a_job_on_its_way_back_by_a_rescue_yields_to_a_newer_one_with_its_key(
 
 def check_yielded(store: Store, older: str, newer: str) -> None:
     yielded = job_of(store, older)
-    assert (yielded.state, yielded.error) == (JobState.CANCELLED, NEWER)
+    assert (yielded.state, yielded.error) == (JobState.CANCELLED, NEWER.format(newer))
     assert yielded.finished_at is not None
     assert (state_of(store, newer), value_of(store, newer, "live_key")) == (JobState.SCHEDULED, "k")
 
@@ -243,7 +243,7 @@ def test_a_quarantined_job_is_not_released_over_a_newer_one_with_its_key(store: 
     put(store, first)
     store.write(lambda connection: change.quarantine_if_scheduled(connection, first.id, "why not"))
     put(store, second)
-    assert not store.write(lambda connection: change.release_if_quarantined(connection, first.id))
+    assert not store.write(lambda connection: change.release_if_free(connection, first.id))
     assert state_of(store, first.id) is JobState.QUARANTINED
 
 

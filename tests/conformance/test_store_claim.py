@@ -8,8 +8,9 @@ from threading import Event, Thread
 import pytest
 
 from scheduler_app.jobs import JobState
-from scheduler_app.loop.claiming import LOOKAHEAD, LOWEST_FIRST_EVERY
+from scheduler_app.loop.claiming import LOOKAHEAD
 from scheduler_app.payload import Signer
+from scheduler_app.queues import LOWEST_FIRST_EVERY
 from scheduler_app.store import Claim, Store, claim
 from scheduler_app.store.claim import KEY_PREFIX, Unserved
 from tests.conformance.cranked import ManualClock, Process, attempts_of, forge, job, job_of, put, state_of, value_of
@@ -309,7 +310,7 @@ def test_a_job_later_than_its_max_lateness_is_missed_with_the_reason(
     found = job_of(store, missed.id)
     assert (found.state, found.error) == (
         JobState.MISSED,
-        "not started: it was due for longer than its max_lateness",
+        "not started: 10.050 s late, and its max_lateness is 10 s",
     )
     assert found.finished_at == clock.now()
     assert value_of(store, missed.id, "live_key") is None

@@ -12,6 +12,7 @@ from scheduler_app.jobs import JobState, Outcome
 from scheduler_app.outcomes import Refusal
 from scheduler_app.store import Store, change
 from tests.conformance.cranked import (
+    ALLOWED,
     ManualClock,
     Process,
     attempts_of,
@@ -21,6 +22,7 @@ from tests.conformance.cranked import (
     job,
     job_of,
     lost_reply,
+    moves,
     put,
     state_of,
     value_of,
@@ -140,6 +142,93 @@ def test_a_malformed_job_is_quarantined_at_once_with_the_reason(
     found = job_of(store, new.id)
     assert (found.state, found.error, found.attempt) == (JobState.QUARANTINED, "its signature is forged", 0)
     assert attempts_of(store, new.id) == []
+
+
+# -- the process of a job that died, while its worker lives ------------------------------------------------
+
+DIED = "its process died: killed by SIGKILL"
+
+
+def crash(process: Process) -> None:
+    """Have the one job that is due run in a process that dies, and leave it there."""
+    claim = process.claim_one()
+    process.loop.draining = True
+    process.finish(claim, Outcome.ABANDONED, error=DIED)
+    process.loop.draining = False
+
+
+def test_a_job_whose_process_died_runs_again_and_the_crash_is_counted_and_spends_no_attempt(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    new = job(clock, key="k")
+    put(store, new)
+    crash(process)
+    found = job_of(store, new.id)
+    assert (found.state, found.outcome, found.error) == (JobState.SCHEDULED, Outcome.ABANDONED, DIED)
+    assert (found.crashes, found.attempt, value_of(store, new.id, "live_key")) == (1, 0, "k")
+    process.finish(process.claim_one())
+    assert (state_of(store, new.id), job_of(store, new.id).crashes) == (JobState.SUCCEEDED, 1)
+    assert attempts_of(store, new.id) == [(1, "abandoned", None), (1, "success", None)]
+    assert moves(store) <= ALLOWED
+
+
+def test_a_job_whose_process_dies_again_and_again_fails_with_that_reason(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    new = job(clock)
+    put(store, new)
+    for _ in range(3):
+        crash(process)
+    found = job_of(store, new.id)
+    assert (found.state, found.outcome, found.crashes) == (JobState.FAILED, Outcome.ABANDONED, 3)
+    assert found.error == "its process died 3 times while it ran"
+    assert attempts_of(store, new.id) == [(1, "abandoned", None)] * 3
+
+
+def test_an_at_most_once_job_whose_process_died_fails_with_that_reason(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    new = job(clock, at_most_once=True)
+    put(store, new)
+    crash(process)
+    found = job_of(store, new.id)
+    assert (found.state, found.crashes) == (JobState.FAILED, 1)
+    assert found.error == "its process died, and its task runs at most once"
+
+
+@pytest.mark.parametrize("at_most_once", [False, True])
+def test_a_job_whose_process_died_after_a_cancel_request_is_cancelled(
+    at_most_once: bool, store: Store, clock: ManualClock, process: Process
+) -> None:
+    new = job(clock, at_most_once=at_most_once)
+    put(store, new)
+    claim = process.claim_one()
+    request_cancel(store, clock, new.id)
+    process.finish(claim, Outcome.ABANDONED, error=DIED)
+    assert (state_of(store, new.id), job_of(store, new.id).crashes) == (JobState.CANCELLED, 1)
+
+
+def test_a_crash_is_counted_once_though_the_reply_to_its_settle_was_lost(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    lasting, last = job(clock), job(clock, at_most_once=True)
+    put(store, lasting, last)
+    for claim in process.claim():
+        process.end(claim, Outcome.ABANDONED, error=DIED)
+    process.loop.draining = True
+    with lost_reply(store):
+        turn_that_fails(process)
+    process.turn()
+    assert [job_of(store, one.id).crashes for one in (lasting, last)] == [1, 1]
+
+
+def test_the_crash_of_a_stale_claim_changes_nothing(store: Store, clock: ManualClock, process: Process) -> None:
+    new = job(clock, at_most_once=True)
+    put(store, new)
+    claim = process.claim_one()
+    forge(store, "UPDATE scheduler_jobs SET claim_seq = claim_seq + 1")
+    process.finish(claim, Outcome.ABANDONED, error=DIED)
+    assert (state_of(store, new.id), job_of(store, new.id).crashes) == (JobState.RUNNING, 0)
 
 
 # -- the fence ---------------------------------------------------------------------------------------------

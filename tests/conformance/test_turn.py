@@ -15,7 +15,7 @@ from scheduler_app.jobs import TRANSITIONS, JobState
 from scheduler_app.loop.unserved import UnservedJobs
 from scheduler_app.outcomes import Refusal
 from scheduler_app.payload import Signer
-from scheduler_app.store import Store, change
+from scheduler_app.store import Claim, NewJob, Store, change
 from scheduler_app.store.claim import KEY_PREFIX
 from scheduler_app.tasks import ModuleRule, TaskRegistry
 from tests.conformance.cranked import (
@@ -164,9 +164,10 @@ class Scenario:
         put(self.store, unknown)
         registry = TaskRegistry(ModuleRule(("tests",)))
         unserved = UnservedJobs(self.store, registry, frozenset({unknown.signature[:KEY_PREFIX]}), 900.0)
-        unserved.note(unknown.task, unknown.signature)
+        unserved.note(claim_of(unknown), Refusal.UNSERVED)
+        unserved.look_after(self.clock.now())
         with self.by("claim"):
-            unserved.look_after(self.clock.now())
+            unserved.look_after(self.clock.advance(60))
         registry.register(never_called, name=unknown.task)
         with self.by("claim"):
             unserved.look_after(self.clock.now())
@@ -419,6 +420,15 @@ def registry() -> TaskRegistry:
     return TaskRegistry(ModuleRule(("tests",)))
 
 
+def claim_of(new: NewJob) -> Claim:
+    """Return what a worker that holds this job knows of it."""
+    return Claim(
+        id=new.id, task=new.task, payload=new.payload, signature=new.signature, queue=new.queue, priority=new.priority,
+        run_at=new.run_at, attempt=0, max_attempts=1, crashes=0, at_most_once=False, fence=1, key=new.key,
+        schedule_uid=None, fire_time=None, max_lateness=None,
+    )  # fmt: skip
+
+
 def unserved_in(store: Store, registry: TaskRegistry) -> UnservedJobs:
     return UnservedJobs(store, registry, frozenset(f"v1:{key}" for key in SIGNER.key_ids), 900.0)
 
@@ -429,7 +439,8 @@ def test_an_unknown_task_is_left_to_others_for_15_minutes_and_then_put_aside(
     new, young = job(clock, task="tests.nowhere:gone"), job(clock, task="tests.nowhere:gone", after=1)
     put(store, new, young)
     unserved = unserved_in(store, registry)
-    unserved.note(new.task, new.signature)
+    unserved.note(claim_of(new), Refusal.UNSERVED)
+    unserved.look_after(clock.now())
     assert unserved.current().tasks == {new.task}
     unserved.look_after(clock.advance(899.9))
     assert state_of(store, new.id) is JobState.SCHEDULED
@@ -449,7 +460,8 @@ def test_an_unknown_task_that_a_live_worker_knows_is_never_put_aside(
     put(store, new)
     make_process(tasks=["tests.nowhere:gone"])
     unserved = unserved_in(store, registry)
-    unserved.note(new.task, new.signature)
+    unserved.note(claim_of(new), Refusal.UNSERVED)
+    unserved.look_after(clock.now())
     unserved.look_after(clock.advance(10_000))
     assert state_of(store, new.id) is JobState.SCHEDULED
 
@@ -460,7 +472,8 @@ def test_a_job_that_was_put_aside_comes_back_when_a_worker_knows_its_task(
     new = job(clock, task="tests.nowhere:gone", key="k")
     put(store, new)
     unserved = unserved_in(store, registry)
-    unserved.note(new.task, new.signature)
+    unserved.note(claim_of(new), Refusal.UNSERVED)
+    unserved.look_after(clock.now())
     unserved.look_after(clock.advance(900))
     registry.register(never_called, name="tests.nowhere:gone")
     unserved.look_after(clock.now())
@@ -476,7 +489,8 @@ def test_an_unknown_signing_key_is_left_to_others_for_15_minutes_and_then_put_as
     new = job(clock, task=f"{__name__}:never_called", signature=foreign.sign("x"))
     put(store, new)
     unserved = unserved_in(store, registry)
-    unserved.note(new.task, new.signature)
+    unserved.note(claim_of(new), Refusal.UNSERVED)
+    unserved.look_after(clock.now())
     assert unserved.current().keys == {new.signature[:KEY_PREFIX]}
     unserved.look_after(clock.advance(899))
     assert state_of(store, new.id) is JobState.SCHEDULED

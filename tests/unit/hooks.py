@@ -122,10 +122,51 @@ HOOKS = (
             "BaseScheduler.shutdown": ["for executor in self._executors.values():", "executor.shutdown(wait)"],
         },
     ),
+    Hook(
+        "BaseScheduler._jobstores",
+        "job stores by alias; one that has been started knows its scheduler, so that ours can open without its loop",
+        used={
+            "BaseScheduler.__init__": ["self._jobstores = {}"],
+            "BaseScheduler.add_jobstore": ["self._jobstores[alias] = jobstore"],
+            "BaseScheduler.start": ["for alias, store in self._jobstores.items():", "store.start(self, alias)"],
+        },
+    ),
+    Hook(
+        "BaseScheduler._executors_lock",
+        "reentrant, and taken before the other: ours holds both while it goes from open to looping",
+        used={
+            "BaseScheduler.start": ["with self._executors_lock:", "with self._jobstores_lock:"],
+            "BaseScheduler.shutdown": ["with self._executors_lock, self._jobstores_lock:"],
+        },
+    ),
+    Hook(
+        "BaseScheduler._jobstores_lock",
+        "each verb looks at the state under it, so that none sees ours between open and looping",
+        used={
+            "BaseScheduler.add_job": ["with self._jobstores_lock:", "if self.state == STATE_STOPPED:"],
+            "BaseScheduler.get_jobs": ["with self._jobstores_lock:", "if self.state == STATE_STOPPED:"],
+            "BaseScheduler.remove_job": ["with self._jobstores_lock:", "if self.state == STATE_STOPPED:"],
+            "BaseScheduler.modify_job": ["with self._jobstores_lock:", "self._lookup_job(job_id, jobstore)"],
+        },
+    ),
+    Hook("BaseScheduler._listeners_lock", "a forked child takes a new one, with the other two"),
+    Hook(
+        "BaseScheduler._create_lock",
+        "makes each of those three",
+        "(self)",
+        used={
+            "BaseScheduler._create_lock": ["return RLock()"],
+            "BaseScheduler.__init__": [
+                "self._executors_lock = self._create_lock()",
+                "self._jobstores_lock = self._create_lock()",
+                "self._listeners_lock = self._create_lock()",
+            ],
+        },
+    ),
     # -- adding jobs ---------------------------------------------------------------------------------
     Hook(
         "BaseScheduler._real_add_job",
-        "each job comes through it once; ours reckons its first fire time by the store's clock, and super() keeps that",
+        "each job comes through it once; ours fills in what is open by the store's clock, and replaces at one stroke",
         "(self, job, jobstore_alias, replace_existing)",
         used={
             "BaseScheduler.add_job": [
@@ -134,13 +175,60 @@ HOOKS = (
                 "self._real_add_job(job, jobstore, replace_existing)",
             ],
             "BaseScheduler._real_add_job": [
+                "for key, value in self._job_defaults.items():",
                 "if not hasattr(job, 'next_run_time'):",
+                "job._modify(**replacements)",
+                "store = self._lookup_jobstore(jobstore_alias)",
                 "store.add_job(job)",
                 "store.update_job(job)",
                 "job._jobstore_alias = jobstore_alias",
+                "JobEvent(EVENT_JOB_ADDED, job.id, jobstore_alias)",
                 "if self.state == STATE_RUNNING:",
                 "self.wakeup()",
             ],
+        },
+    ),
+    Hook(
+        "BaseScheduler._lookup_jobstore",
+        "gives our job store by its alias",
+        "(self, alias)",
+        used={"BaseScheduler._lookup_jobstore": ["return self._jobstores[alias]"]},
+    ),
+    Hook(
+        "BaseScheduler._lookup_job",
+        "finds a job for each verb; ours looks first among what is not stored yet, without alias, as a pending one is",
+        "(self, job_id, jobstore_alias)",
+        used={
+            "BaseScheduler._lookup_job": ["return (job, None)", "store.lookup_job(job_id)", "return (job, alias)"],
+            "BaseScheduler.modify_job": [
+                "with self._jobstores_lock:",
+                "job, jobstore = self._lookup_job(job_id, jobstore)",
+                "job._modify(**changes)",
+                "if jobstore:",
+                "self._lookup_jobstore(jobstore).update_job(job)",
+            ],
+            "BaseScheduler.get_job": ["return self._lookup_job(job_id, jobstore)[0]"],
+        },
+    ),
+    Hook(
+        "BaseScheduler._jobstores_lock",
+        "reentrant; APScheduler's verbs hold it, and so does ours while it stores what was added before the start",
+        used={
+            "BaseScheduler.__init__": ["self._jobstores_lock = self._create_lock()"],
+            "BaseScheduler._create_lock": ["return RLock()"],
+            "BaseScheduler.get_jobs": ["with self._jobstores_lock:"],
+        },
+    ),
+    Hook(
+        "BaseScheduler._create_trigger",
+        "makes the trigger that `reschedule_job` is given by name, in the scheduler's zone",
+        "(self, trigger, trigger_args)",
+        used={
+            "BaseScheduler.reschedule_job": [
+                "trigger = self._create_trigger(trigger, trigger_args)",
+                "return self.modify_job(job_id, jobstore, trigger=trigger, next_run_time=next_run_time)",
+            ],
+            "BaseScheduler._create_trigger": ["trigger_args.setdefault('timezone', self.timezone)"],
         },
     ),
     Hook(
@@ -165,23 +253,24 @@ HOOKS = (
         used={"Job._modify": ["convert_to_datetime(value, self._scheduler.timezone, 'next_run_time')"]},
     ),
     Hook(
-        "Job.__setstate__",
-        "restores a job from a dict of these keys: ours is made from a schedule's columns",
-        "(self, state)",
+        "Job.__slots__",
+        "a job is restored by setting these: from a row's columns, without looking its function up as APScheduler does",
         used={
             "Job.__setstate__": [
-                "state['id']",
-                "state['func']",
-                "state['trigger']",
-                "state['executor']",
-                "state['args']",
-                "state['kwargs']",
-                "state['name']",
-                "state['misfire_grace_time']",
-                "state['coalesce']",
-                "state['max_instances']",
-                "state['next_run_time']",
-            ]
+                "self.id =",
+                "self.func_ref =",
+                "self.func =",
+                "self.trigger =",
+                "self.executor =",
+                "self.args =",
+                "self.kwargs =",
+                "self.name =",
+                "self.misfire_grace_time =",
+                "self.coalesce =",
+                "self.max_instances =",
+                "self.next_run_time =",
+            ],
+            "Job.__getstate__": ["'func': self.func_ref"],
         },
     ),
     Hook(
@@ -193,6 +282,26 @@ HOOKS = (
         "Job._jobstore_alias",
         "set on a restored job, so that it does not count as pending; handed to `run_job` for its events",
         used={"Job.pending": ["return self._jobstore_alias is None"]},
+    ),
+    Hook(
+        "Job.__slots__",
+        "all that a job holds, by which a test's scheduler copies one that was added before its start",
+        used={"Job.__init__": ["super().__init__()", "self._scheduler = scheduler", "self._jobstore_alias = None"]},
+    ),
+    # -- starting without a thread, in tests ---------------------------------------------------------
+    Hook(
+        "BaseScheduler.start",
+        "called alone by a scheduler that a test turns: it starts executors and the store, and no thread",
+        "(self, paused=False)",
+        used={
+            "BaseScheduler.start": [
+                "if self.state != STATE_STOPPED:",
+                "executor.start(self, alias)",
+                "store.start(self, alias)",
+                "self.state = STATE_PAUSED if paused else STATE_RUNNING",
+                "self.wakeup()",
+            ]
+        },
     ),
     # -- stopping, listening -------------------------------------------------------------------------
     Hook(

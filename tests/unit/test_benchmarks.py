@@ -48,12 +48,50 @@ def test_scheduling_is_measured_by_wall_clock_and_by_the_cpu_that_it_adds(capsys
     assert found["goals"][0]["at_most"] == 100.0
 
 
+def test_lists_are_measured_in_a_small_and_a_large_table(capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured(capsys, "lists", "--jobs", "1", "--scale", "0.0002")
+    assert {"newest", "failed", "next", "stats", "preview of scheduled", "an argument, absent"} <= found["sides"].keys()
+    assert all(side[f"{size} p99_ms"] > 0 for side in found["sides"].values() for size in ("small", "large"))
+    assert {goal["at_most"] for goal in found["goals"]} == {2.0}
+
+
+def test_a_request_with_after_response_is_measured_beside_a_bare_insert_and_a_bare_thread(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = measured(capsys, "response", "--jobs", "2")
+    assert list(found["sides"]) == ["ours", "bare", "thread", "nothing"]
+    assert all(found["sides"][name]["us"] > 0 for name in ("ours", "bare", "thread"))
+    assert list(found["ratios"]) == ["ours/bare", "ours/thread", "ours/bare, cpu"]
+    assert [(goal["what"], goal["at_most"]) for goal in found["goals"]] == [("ours/bare", 1.3), ("added_us", 5.0)]
+
+
 def test_lateness_is_measured_from_the_same_and_from_another_process(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured(capsys, "lateness", "--seconds", "0.2", "--peer", "none")
     assert list(found["sides"]) == ["same process", "other process"]
     assert all(side["jobs"] == 20 and side["p50_ms"] <= side["p99_ms"] for side in found["sides"].values())
     early = found["goals"][-1]
     assert (early["what"], early["found"]) == ("early starts", 0)
+
+
+def test_a_flooded_queue_is_measured_by_the_lateness_of_another_beside_a_calm_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = measured(capsys, "flood", "--jobs", "3000", "--seconds", "0.1", "--peer", "none")
+    assert list(found["sides"]) == ["calm", "flooded"]
+    assert all(0 < side["jobs"] <= 2 for side in found["sides"].values())
+    assert list(found["ratios"]) == ["flooded/calm p50", "flooded/calm p99"]
+
+
+def test_requests_are_measured_without_a_scheduler_and_beside_an_idle_and_a_busy_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = measured(capsys, "requests", "--seconds", "0.2", "--threads", "2")
+    assert list(found["sides"]) == ["without", "idle", "computing", "sleeping"]
+    assert all(0 < side["p50_ms"] <= side["p99_ms"] for side in found["sides"].values())
+    assert [found["sides"][side]["jobs_per_s"] > 0 for side in found["sides"]] == [False, False, True, True]
+    assert list(found["ratios"]) == [
+        f"{side}/without {share}" for side in ("idle", "computing", "sleeping") for share in ("p50", "p99")
+    ]
 
 
 def test_a_claim_is_measured_in_a_small_and_in_a_large_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,14 +18,17 @@ from scheduler_app import Scheduler
 from scheduler_app.cli import scheduler_commands
 from scheduler_app.jobs import TRANSITIONS, JobState
 from scheduler_app.service import create_app
-from scheduler_app.settings import KEYS
+from scheduler_app.settings import KEYS, read_settings
+from scheduler_app.settings.reading import FLASK_APSCHEDULER_KEYS
 from scheduler_app.signals import _signals
 from scheduler_app.tasks.registry import DECLARED
+from tests.acceptance.sites import SERVERS
+from tests.acceptance.starts import ENDS_PLAYED, STARTS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-NOT_KEYS = {"SCHEDULER_ENV"}
+NOT_KEYS = {"SCHEDULER_ENV", *FLASK_APSCHEDULER_KEYS}
 
 
 def load(name: str, path: Path) -> ModuleType:
@@ -68,12 +71,27 @@ def test_the_state_chart_of_the_readme_is_the_table_of_transitions() -> None:
 def test_a_changed_transition_makes_the_readme_stale(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate.jobs, "TRANSITIONS", TRANSITIONS[1:])
     monkeypatch.setattr(generate.settings, "KEYS", KEYS[1:])
-    assert generate.stale() == ["docs/reference/settings.md", "README.md"]
+    assert generate.stale() == ["docs/reference/settings.md", "README.md", "docs/guide/hooks-and-signals.md"]
 
 
 def test_a_changed_hazard_makes_its_page_stale(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate.hazards, "HAZARDS", generate.hazards.HAZARDS[1:])
     assert generate.stale() == ["docs/apscheduler-hazards.md"]
+
+
+def test_a_changed_way_to_start_makes_its_page_stale(generate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate.starts, "STARTS", generate.starts.STARTS[1:])
+    assert generate.stale() == ["docs/guide/servers.md"]
+
+
+def test_every_way_to_start_and_every_end_of_it_is_played_by_a_test() -> None:
+    suite = "".join(path.read_text() for path in (ROOT / "tests" / "acceptance").glob("test_*.py"))
+    played = {start.played for start in STARTS if start.played} | set(ENDS_PLAYED.values())
+    assert [name for name in sorted(played) if f"\ndef {name}(" not in suite] == []
+    assert {end for start in STARTS for end in start.ends} == set(ENDS_PLAYED)
+    named = [name for start in STARTS for name in start.names]
+    assert sorted(named) == sorted({*SERVERS, "flask scheduler run"})
+    assert all(start.names or start.played for start in STARTS)
 
 
 def test_every_state_is_explained() -> None:
@@ -112,16 +130,20 @@ def commands(command: click.Command, path: str) -> Iterator[str]:
 
 def test_every_address_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    rules = {rule.rule: rule for rule in create_app().url_map.iter_rules() if not re.search(r"<path:|/$", rule.rule)}
-    documented = {
-        f"{prefix}{address}": set(methods.split())
-        for page, prefix in ((DOCS / "reference" / "rest.md", "/scheduler"), (DOCS / "operations.md", ""))
-        for methods, address in re.findall(r"(?m)^\| `((?:[A-Z]+ )+)(/[^`]*)` \|", page.read_text())
-    }
+    elsewhere = re.compile(r"<path:(rest|filename)>|/$")
+    rules: dict[str, set[str]] = {}
+    for rule in create_app().url_map.iter_rules():
+        if not elsewhere.search(rule.rule):
+            rules.setdefault(rule.rule, set()).update(rule.methods or ())
+    documented: dict[str, set[str]] = {}
+    for page, prefix in ((DOCS / "reference" / "rest.md", "/scheduler"), (DOCS / "operations.md", "")):
+        for methods, address in re.findall(r"(?m)^\| `((?:[A-Z]+ )+)(/[^`]*)` \|", page.read_text()):
+            documented.setdefault(f"{prefix}{address}", set()).update(methods.split())
     assert rules.keys() - {"/scheduler"} == documented.keys() - {"/"}
     for address, methods in documented.items():
         if address != "/":
-            assert methods <= (rules[address].methods or set()), address
+            assert methods <= rules[address], address
+            assert methods >= rules[address] - {"HEAD", "OPTIONS"} or "/api/" not in address, address
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -156,6 +178,10 @@ def quickstart(tmp_path: Path) -> Iterator[ModuleType]:
     DECLARED.update(declared)
 
 
+def check_settings(app: Flask) -> None:
+    read_settings(app.config, app_name=app.name, instance_path=app.instance_path, debug=False)
+
+
 def test_the_quickstart_works_as_it_stands(quickstart: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     app: Flask = quickstart.create_app()
     scheduler: Scheduler = quickstart.scheduler
@@ -165,8 +191,40 @@ def test_the_quickstart_works_as_it_stands(quickstart: ModuleType, capsys: pytes
         quickstart.a_third_view()
         quickstart.a_fourth_view()
         tasks = {job.task for job in scheduler.client.list()}
+        app.config["SCHEDULER_CARRY"] = quickstart.CARRY
+        check_settings(app)
     app.extensions["scheduler"].store.close()
     assert tasks == {"quickstart:send_mail", "mail.welcome", "quickstart:charge"}
     shown = capsys.readouterr().out
     assert "It is due at" in shown
     assert "Welcome, 1" in shown
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The code of the page about transactions as one module."""
+    monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path / 'shop.sqlite3'}")
+    monkeypatch.setenv("FLASK_SECRET_KEY", "the secret of the shop")
+    (tmp_path / "shop.py").write_text("\n\n".join(code(DOCS / "guide" / "transactions.md")))
+    yield load("shop", tmp_path / "shop.py")
+    del sys.modules["shop"]
+
+
+@pytest.mark.parametrize("joins", ["true", "false"])
+def test_the_page_about_transactions_works_as_it_stands(
+    joins: str, shop: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLASK_SCHEDULER_JOIN_SESSION", joins)
+    app: Flask = shop.create_app()
+    with app.app_context():
+        shop.begin_where_sqlalchemy_says_so(shop.db.engine)
+        shop.db.create_all()
+        shop.migrate.init_app(app)
+        first = shop.place_order()
+        shop.place_and_log()
+        jobs = {job.id for job in shop.scheduler.client.list()}
+        shop.db.session.remove()
+        shop.db.engine.dispose()
+    app.extensions["scheduler"].store.close()
+    assert first in jobs
+    assert len(jobs) == 3

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import AndTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app.errors import TriggerError
 from scheduler_app.schedules.fire_times import Fire, all_due, first_fire_time, latest_due
+from tests.unit.clock_changes import fires_of_every_hour, fires_of_hours, watched
 
 OSLO, NEW_YORK = ZoneInfo("Europe/Oslo"), ZoneInfo("America/New_York")
 TICK = timedelta(microseconds=1)
@@ -87,10 +87,14 @@ def test_the_end_of_the_calendar_ends_a_schedule_without_an_error() -> None:
     assert first_fire_time(CronTrigger(month=1, timezone=NEW_YORK), late - timedelta(days=9)) is None
 
 
+class Own(CronTrigger):
+    """A person's own trigger."""
+
+
 def test_a_trigger_of_another_kind_is_refused() -> None:
     for ask in (first_fire_time, lambda trigger, now: latest_due(trigger, now, now)):
         with pytest.raises(TriggerError):
-            ask(AndTrigger([every(60), every(90)]), START)
+            ask(Own(hour=4, timezone=UTC), START)
 
 
 # -- catching up -----------------------------------------------------------------------------------
@@ -103,6 +107,13 @@ def test_after_downtime_only_the_latest_missed_fire_time_is_due() -> None:
     assert latest_due(cron, utc("2026-06-01 04:00"), utc("2026-06-03 04:00")) == Fire(
         utc("2026-06-03 04:00"), utc("2026-06-04 04:00"), skipped=True
     )
+
+
+def test_a_fire_time_that_comes_as_it_is_looked_for_is_the_latest() -> None:
+    second = timedelta(seconds=1)
+    for trigger in (every(1), CronTrigger(second="*", timezone=OSLO)):
+        fire = latest_due(trigger, START, START + 5 * second)
+        assert fire == Fire(START + 5 * second, START + 6 * second, skipped=True)
 
 
 def test_a_fire_time_that_is_not_late_skips_nothing() -> None:
@@ -177,23 +188,38 @@ def test_without_coalescing_every_missed_fire_time_is_due_and_each_names_the_nex
         assert fires == tuple(Fire(START + n * minute, START + (n + 1) * minute, skipped=False) for n in range(3))
 
 
-def test_without_coalescing_what_is_over_the_limit_is_skipped_but_for_the_latest() -> None:
-    fires = all_due(every(60), START, START + timedelta(days=1), limit=3)
-    minutes = [(fire.fire_time - START) // timedelta(minutes=1) for fire in fires]
-    assert minutes == [0, 1, 2, 1440]
-    assert [fire.skipped for fire in fires] == [False, False, False, True]
-    assert fires[2].following == fires[3].fire_time
-    assert fires[3].following == START + timedelta(minutes=1441)
-    assert len(all_due(every(60), START, START + timedelta(days=1))) == 101
+@pytest.mark.parametrize("trigger", [every(60), CronTrigger(minute="*", timezone=OSLO)], ids=["interval", "cron"])
+def test_without_coalescing_the_newest_are_due_and_what_is_over_the_limit_is_skipped(trigger: BaseTrigger) -> None:
+    fires = all_due(trigger, START, START + timedelta(days=400), limit=3)
+    last = 400 * 1440
+    assert [(fire.fire_time - START) // timedelta(minutes=1) for fire in fires] == [last - 2, last - 1, last]
+    assert [fire.skipped for fire in fires] == [True, False, False]
+    assert fires[1].following == fires[2].fire_time
+    assert fires[2].following == START + timedelta(minutes=last + 1)
+    assert len(all_due(trigger, START, START + timedelta(days=1))) == 100
+
+
+def test_the_newest_of_a_bursty_cron_are_found() -> None:
+    burst = CronTrigger(month=1, day=1, hour=0, minute="*", timezone=UTC)
+    fires = all_due(burst, utc("2020-01-01"), utc("2026-06-01"), limit=100)
+    before = [utc("2025-01-01") + timedelta(minutes=n) for n in range(20, 60)]
+    latest = [utc("2026-01-01") + timedelta(minutes=n) for n in range(60)]
+    assert [fire.fire_time for fire in fires] == before + latest
 
 
 def test_exactly_the_limit_skips_nothing() -> None:
-    fires = all_due(every(60), START, START + timedelta(minutes=3), limit=3)
+    fires = all_due(every(60), START, START + timedelta(minutes=3), limit=4)
     assert [fire.skipped for fire in fires] == [False] * 4
-    assert all_due(every(60), START, START + timedelta(minutes=3), limit=0) == (
+    assert all_due(every(60), START, START + timedelta(minutes=3), limit=1) == (
         Fire(START + timedelta(minutes=3), START + timedelta(minutes=4), skipped=True),
     )
     assert len(all_due(DateTrigger(START), START, START)) == 1
+
+
+def test_a_time_that_a_person_chose_is_one_of_all_that_are_due() -> None:
+    chosen = START + timedelta(seconds=90)
+    fires = all_due(CronTrigger(minute="*", timezone=UTC), chosen, START + timedelta(minutes=3))
+    assert [(fire.fire_time - START).total_seconds() for fire in fires] == [90, 120, 180]
 
 
 # -- jitter ----------------------------------------------------------------------------------------
@@ -233,38 +259,6 @@ def test_jitter_does_not_carry_a_fire_time_past_the_end() -> None:
 
 
 # -- changes of clocks -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("zone", "fields", "around", "expected"),
-    [
-        # a wall time that does not come fires as much later as the clocks jumped
-        (OSLO, {"hour": 2, "minute": 30}, "2026-03-29", ["03-28 01:30", "03-29 01:30", "03-30 00:30"]),
-        (NEW_YORK, {"hour": 2, "minute": 30}, "2026-03-08", ["03-07 07:30", "03-08 07:30", "03-09 06:30"]),
-        # all of those that a jump leaves out do
-        (OSLO, {"hour": 2, "minute": "*/40"}, "2026-03-29", [
-            "03-28 01:00", "03-28 01:40", "03-29 01:00", "03-29 01:40", "03-30 00:00", "03-30 00:40",
-        ]),
-        # at the instant of another fire time, both are one
-        (OSLO, {"hour": "2,3"}, "2026-03-29", [
-            "03-28 01:00", "03-28 02:00", "03-29 01:00", "03-30 00:00", "03-30 01:00",
-        ]),
-        # a wall time that comes twice fires in both passes
-        (OSLO, {"hour": 2, "minute": 30}, "2026-10-25", ["10-24 00:30", "10-25 00:30", "10-25 01:30", "10-26 01:30"]),
-        (NEW_YORK, {"hour": 1, "minute": 30}, "2026-11-01", [
-            "10-31 05:30", "11-01 05:30", "11-01 06:30", "11-02 06:30",
-        ]),
-        # next to a change nothing is special
-        (OSLO, {"hour": 3}, "2026-10-25", ["10-24 01:00", "10-25 02:00", "10-26 02:00"]),
-        (NEW_YORK, {"hour": 2}, "2026-11-01", ["10-31 06:00", "11-01 07:00", "11-02 07:00"]),
-    ],
-)  # fmt: skip
-def test_cron_follows_the_wall_clock_over_a_change_of_clocks(
-    zone: ZoneInfo, fields: dict[str, object], around: str, expected: list[str]
-) -> None:
-    day = datetime.fromisoformat(around).replace(tzinfo=zone)
-    fires = walk(CronTrigger(**fields, timezone=zone), day - timedelta(days=1), day + timedelta(days=2) - TICK)
-    assert [f"{at:%m-%d %H:%M}" for at in fires] == expected
 
 
 def test_cron_each_minute_fires_each_minute_that_passes_over_both_changes() -> None:
@@ -310,17 +304,13 @@ PATTERNS: list[tuple[dict[str, object], Callable[[datetime], bool]]] = [
 ]
 
 
-def every_matching_instant(
-    zone: timezone | ZoneInfo, first_day: str, matches: Callable[[datetime], bool]
+def watched_fires(
+    zone: tzinfo, first_day: str, fields: dict[str, object], matches: Callable[[datetime], bool]
 ) -> list[datetime]:
-    """Go through every wall minute of four days, and set each that matches into the zone: in both passes, if two."""
-    wall, instants = datetime.fromisoformat(first_day) - timedelta(days=1), set()
-    for minute in range(5 * 1440):
-        at = wall + timedelta(minutes=minute)
-        if matches(at):
-            passes = [at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-            instants.update(passes if passes[1] > passes[0] else passes[:1])
-    return sorted(instants)
+    """Watch the clock for five days."""
+    first = datetime.fromisoformat(first_day).replace(tzinfo=UTC) - timedelta(days=1)
+    readings = watched(zone, first, first + timedelta(days=5))
+    return list((fires_of_hours if "hour" in fields else fires_of_every_hour)(readings, matches))
 
 
 @pytest.mark.parametrize(("zone", "first_day"), ZONES)
@@ -331,7 +321,7 @@ def test_walking_and_catching_up_agree_with_going_through_every_minute(
     trigger = CronTrigger(**fields, timezone=zone)
     start = datetime.fromisoformat(first_day).replace(tzinfo=zone).astimezone(UTC)
     until = start + timedelta(days=2, hours=12)
-    expected = [at for at in every_matching_instant(zone, first_day, matches) if start <= at <= until]
+    expected = [at for at in watched_fires(zone, first_day, fields, matches) if start <= at <= until]
     assert walk(trigger, start, until) == expected
     dice = random.Random(f"{zone}{fields}")
     for _ in range(15 if expected else 0):

@@ -29,14 +29,18 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from apscheduler.util import astimezone, obj_to_ref
 
-from scheduler_app.executors import DurableExecutor
+from scheduler_app.executors import DurableExecutor, InlineExecutor
 from scheduler_app.executors.threads import ThreadExecutor
-from scheduler_app.loop import DurableJobStore, DurableScheduler
+from scheduler_app.loop import CrankedScheduler, DurableJobStore, DurableScheduler
+from scheduler_app.loop.surface import Surface
 from tests.unit.hooks import HOOKS, Hook
 
 PACKAGE = Path(__file__).parents[2] / "scheduler_app"
 OURS = [*(PACKAGE / "loop").glob("*.py"), *(PACKAGE / "executors").glob("*.py")]
 KINDS = (BackgroundScheduler, BlockingScheduler, BaseScheduler, BaseJobStore, BaseExecutor, Job)
+OUR_KINDS = (
+    DurableScheduler, CrankedScheduler, DurableJobStore, DurableExecutor, ThreadExecutor, InlineExecutor
+)  # fmt: skip
 EVENTS = (JobEvent, JobExecutionEvent, JobSubmissionEvent)
 TRIGGERS = (CronTrigger, DateTrigger, IntervalTrigger)
 THEIRS = {thing.__name__: thing for thing in (*KINDS, *EVENTS, *TRIGGERS, run_job, astimezone, obj_to_ref)}
@@ -95,7 +99,7 @@ def test_the_states_of_a_scheduler_are_three() -> None:
 
 
 def test_a_background_scheduler_and_its_ancestors_override_no_more_than_was_read() -> None:
-    private = {kind: {name for name in vars(kind) if is_private(name)} for kind in DurableScheduler.__mro__[1:-1]}
+    private = {kind: {name for name in vars(kind) if is_private(name)} for kind in Surface.__mro__[1:-1]}
     assert list(private) == [BackgroundScheduler, BlockingScheduler, BaseScheduler]
     assert private[BackgroundScheduler] == {"_thread", "_configure"}
     assert private[BlockingScheduler] == {"_event", "_main_loop"}
@@ -128,7 +132,7 @@ def test_every_private_name_that_we_share_with_apscheduler_has_its_line(path: Pa
     assert shared <= {hook.leaf for hook in HOOKS}
 
 
-@pytest.mark.parametrize("kind", [DurableScheduler, DurableJobStore, DurableExecutor, ThreadExecutor])
+@pytest.mark.parametrize("kind", OUR_KINDS)
 def test_everything_that_we_override_has_its_line(kind: type) -> None:
     inherited = {
         name for base in kind.__mro__[1:-1] if base.__module__.startswith("apscheduler") for name in vars(base)

@@ -54,7 +54,8 @@ def test_each_lock_holds_what_the_project_asks_for() -> None:
 @pytest.mark.parametrize("target", ENTRY_POINTS)
 def test_each_entry_point_leads_to_something(target: str) -> None:
     module, _, name = target.partition(":")
-    assert callable(getattr(import_module(module), name))
+    found = import_module(module)
+    assert not name or callable(getattr(found, name))  # a pytest plugin is a module
 
 
 def test_all_suites_together_take_at_most_twenty_minutes() -> None:

@@ -99,7 +99,7 @@ def through(value: Any) -> Any:
 def test_plain_arguments_are_stored_as_compact_plain_json() -> None:
     text = encode_call((1, "é"), {"b": [None, True]}, {"rid": "x"}, max_bytes=LIMIT, allowed=mine)
     assert text == '{"a":[1,"\\u00e9"],"k":{"b":[null,true]},"c":{"rid":"x"}}'
-    assert decode_call(text, allowed=mine) == ((1, "é"), {"b": [None, True]}, {"rid": "x"})
+    assert decode_call(text, allowed=mine)[:3] == ((1, "é"), {"b": [None, True]}, {"rid": "x"})
 
 
 def test_a_call_without_context_has_an_empty_one() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler_app.errors import RetryPolicyError
-from scheduler_app.retry import RetryPolicy
+from scheduler_app.retry import RetryPolicy, decode_policy, encode_policy, kinds_of
 
 
 def least() -> float:
@@ -86,11 +86,6 @@ def test_a_very_late_attempt_waits_the_longest_and_does_not_overflow(attempt: in
     assert RetryPolicy(attempts=10**10, factor=1).delay(attempt, random=middle) == timedelta(seconds=5)
 
 
-def test_the_kind_of_error_makes_no_difference() -> None:
-    policy = RetryPolicy(attempts=2)
-    assert policy.delay(1, ValueError("x"), random=middle) == policy.delay(1, random=middle)
-
-
 @pytest.mark.parametrize("attempt", [0, -1])
 def test_attempts_are_counted_from_one(attempt: int) -> None:
     with pytest.raises(ValueError) as refused:
@@ -132,3 +127,76 @@ def test_a_value_that_cannot_be_used_is_refused_when_the_policy_is_made(name: st
         RetryPolicy(**{name: value})
     assert str(refused.value) == f"RetryPolicy({name}={value!r}) cannot be used: {wanted}."
     assert isinstance(refused.value, ValueError)
+
+
+# -- which errors ----------------------------------------------------------------------------------------------------
+
+
+class Refused(ConnectionError):
+    """An error of the app's own."""
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "repeats"),
+    [
+        (RetryPolicy(attempts=2), ValueError(), True),
+        (RetryPolicy(attempts=2, retry_on=[ValueError]), ValueError(), True),
+        (RetryPolicy(attempts=2, retry_on=[ValueError]), UnicodeError(), True),
+        (RetryPolicy(attempts=2, retry_on=[ValueError]), KeyError(), False),
+        (RetryPolicy(attempts=2, retry_on=OSError), Refused(), True),
+        (RetryPolicy(attempts=2, retry_on=["builtins:OSError"]), Refused(), True),
+        (RetryPolicy(attempts=2, retry_on=f"{__name__}:Refused"), Refused(), True),
+        (RetryPolicy(attempts=2, retry_on=["shop.errors:Refused"]), Refused(), False),
+        (RetryPolicy(attempts=2, give_up_on=[ValueError]), ValueError(), False),
+        (RetryPolicy(attempts=2, give_up_on=[ValueError]), KeyError(), True),
+        (RetryPolicy(attempts=2, retry_on=[OSError], give_up_on=[ConnectionError]), Refused(), False),
+        (RetryPolicy(attempts=2, retry_on=[OSError], give_up_on=[ConnectionError]), OSError(), True),
+        (RetryPolicy(attempts=2), SystemExit(), True),
+    ],
+    ids=range(13),
+)
+def test_a_policy_may_say_after_which_errors(policy: RetryPolicy, error: BaseException, repeats: bool) -> None:
+    assert (policy.delay(1, kinds_of(error), random=middle) is not None) is repeats
+
+
+def test_an_error_is_of_the_kinds_that_it_is_derived_from() -> None:
+    assert kinds_of(Refused()) == (
+        f"{__name__}:Refused", "builtins:ConnectionError", "builtins:OSError", "builtins:Exception",
+        "builtins:BaseException",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [[int], [5], ["ValueError"], ["a b:c"], ["x:"], 5, [None]], ids=str)
+def test_what_is_no_exception_is_refused(given: Any) -> None:
+    for name in ("retry_on", "give_up_on"):
+        with pytest.raises(RetryPolicyError) as caught:
+            RetryPolicy(**{name: given})
+        assert f"RetryPolicy({name}=" in str(caught.value)
+        assert "must be exception classes, or names such as 'requests.exceptions:Timeout'." in str(caught.value)
+
+
+# -- as it is stored -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        RetryPolicy(attempts=3),
+        RetryPolicy(attempts=3, backoff=1, factor=1.5, max_delay=7, jitter=0),
+        RetryPolicy(attempts=3, retry_on=[OSError, "shop.errors:Refused"], give_up_on=[ConnectionError]),
+    ],
+    ids=range(3),
+)
+def test_a_policy_is_read_back_as_it_was(policy: RetryPolicy) -> None:
+    assert decode_policy(encode_policy(policy), 3) == policy
+
+
+def test_a_policy_that_is_as_by_default_takes_no_room() -> None:
+    assert encode_policy(RetryPolicy(attempts=9)) is None
+    assert encode_policy(RetryPolicy(backoff=1)) == '{"backoff":1}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"backoff":-1}', '{"attempts":7}', '{"x":1}', '{"retry_on":[5]}'])
+def test_a_damaged_policy_is_told(text: str) -> None:
+    with pytest.raises(RetryPolicyError):
+        decode_policy(text, 1)

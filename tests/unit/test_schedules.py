@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.combining import AndTrigger, OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
@@ -157,4 +157,15 @@ def test_the_date_of_a_date_trigger_is_part_of_it() -> None:
 
 def test_a_trigger_that_cannot_be_stored_has_no_fingerprint() -> None:
     with pytest.raises(TriggerError):
-        declared(trigger=OrTrigger([cron_trigger("@daily", UTC)]))
+        declared(trigger=OrTrigger([]))
+
+
+def test_the_order_and_the_lengths_of_what_is_combined_are_part_of_it_and_the_moments_of_declaring_are_not() -> None:
+    def either(minutes: float, start: datetime) -> OrTrigger:
+        return OrTrigger([every_trigger(minutes=minutes, start=start, timezone=UTC), cron_trigger("@daily", UTC)])
+
+    one = declared(trigger=either(5, START))
+    assert one == declared(trigger=either(5, START + timedelta(hours=1)))
+    assert one != declared(trigger=either(6, START))
+    assert one != declared(trigger=OrTrigger(either(5, START).triggers[::-1]))
+    assert one != declared(trigger=AndTrigger(either(5, START).triggers))

@@ -74,32 +74,33 @@ def frames_of(*threads: int) -> dict[int, FrameType]:
 
 
 def test_a_process_without_a_server_is_nothing() -> None:
-    assert look() is Serving.NOTHING
+    assert look().serving is Serving.NOTHING
 
 
 @pytest.mark.parametrize(
-    "calls",
+    ("name", "calls"),
     [
-        pytest.param([WERKZEUG], id="flask run and app.run"),
-        pytest.param([WAITRESS], id="waitress"),
-        pytest.param([ARBITER, SPAWN, BOOT, SYNC], id="gunicorn sync"),
+        pytest.param("Werkzeug", [WERKZEUG], id="flask run and app.run"),
+        pytest.param("waitress", [WAITRESS], id="waitress"),
+        pytest.param("gunicorn", [ARBITER, SPAWN, BOOT, SYNC], id="gunicorn sync"),
         pytest.param(
-            [ARBITER, SPAWN, (GTHREAD, "init_process"), BOOT, (GTHREAD, "run")],
-            id="gunicorn gthread",
+            "gunicorn", [ARBITER, SPAWN, (GTHREAD, "init_process"), BOOT, (GTHREAD, "run")], id="gunicorn gthread"
         ),
-        pytest.param([ARBITER, SPAWN, BOOT, ("mycompany/worker.py", "run")], id="gunicorn with a foreign worker class"),
-        pytest.param([WAITRESS, ("myapp/views.py", "run")], id="a view that is named as a server's function"),
+        pytest.param(
+            "gunicorn", [ARBITER, SPAWN, BOOT, ("mycompany/worker.py", "run")], id="gunicorn with a foreign class"
+        ),
+        pytest.param("waitress", [WAITRESS, ("myapp/views.py", "run")], id="a view named as a server's function"),
     ],
 )
-def test_a_thread_inside_a_servers_loop_makes_the_process_a_server(calls: list[tuple[str, str]]) -> None:
+def test_a_thread_inside_a_servers_loop_makes_the_process_a_server(name: str, calls: list[tuple[str, str]]) -> None:
     with blocked_in(*calls):
-        assert look() is Serving.SERVER
+        assert look() == (Serving.SERVER, name)
 
 
 @pytest.mark.parametrize("calls", [[ARBITER], [RELOADER]], ids=["arbiter", "reloader"])
 def test_a_process_that_forks_or_restarts_servers_is_a_parent(calls: list[tuple[str, str]]) -> None:
     with blocked_in(*calls):
-        assert look() is Serving.PARENT
+        assert look().serving is Serving.PARENT
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_process_that_forks_or_restarts_servers_is_a_parent(calls: list[tuple[
 )
 def test_a_gunicorn_worker_that_still_boots_is_neither_server_nor_parent(calls: list[tuple[str, str]]) -> None:
     with blocked_in(*calls):
-        assert look() is Serving.NOTHING
+        assert look().serving is Serving.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -122,28 +123,28 @@ def test_a_gunicorn_worker_that_still_boots_is_neither_server_nor_parent(calls: 
 )
 def test_a_function_of_the_same_name_elsewhere_says_nothing(call: tuple[str, str]) -> None:
     with blocked_in(call):
-        assert look() is Serving.NOTHING
+        assert look().serving is Serving.NOTHING
 
 
 def test_a_parent_stays_a_parent_while_another_of_its_threads_serves() -> None:
     with blocked_in(ARBITER), blocked_in(WERKZEUG):
-        assert look() is Serving.PARENT
+        assert look().serving is Serving.PARENT
 
 
 def test_a_worker_that_boots_is_not_a_server_yet_while_another_of_its_threads_serves() -> None:
     with blocked_in(ARBITER, SPAWN, BOOT), blocked_in(WERKZEUG):
-        assert look() is Serving.NOTHING
+        assert look().serving is Serving.NOTHING
 
 
 def test_windows_file_names_are_read_too() -> None:
     with blocked_in(("waitress\\server.py", "run"), site="C:\\venv\\Lib\\site-packages\\"):
-        assert look() is Serving.SERVER
+        assert look().serving is Serving.SERVER
 
 
 def test_only_the_given_frames_are_looked_at() -> None:
     with blocked_in(WERKZEUG) as serving, blocked_in(("myapp/loop.py", "work")) as other:
-        assert look(frames_of(serving, other)) is Serving.SERVER
-        assert look(frames_of(other)) is Serving.NOTHING
+        assert look(frames_of(serving, other)).serving is Serving.SERVER
+        assert look(frames_of(other)).serving is Serving.NOTHING
 
 
 def test_looking_keeps_no_local_variable_of_anyone_alive() -> None:
@@ -163,15 +164,15 @@ def test_a_real_werkzeug_server_is_seen_by_its_watch_and_not_before_it_serves() 
         return []
 
     server = make_server("127.0.0.1", 0, app)
-    assert look() is Serving.NOTHING
+    assert look().serving is Serving.NOTHING
     seen = threading.Event()
-    watch = Watch(lambda: seen.set() or True)
+    watch = Watch(lambda _: seen.set() or True)
     watch.start()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         assert seen.wait(DEADLINE_SECONDS)
-        assert look() is Serving.SERVER
+        assert look().serving is Serving.SERVER
     finally:
         watch.stop()
         server.shutdown()
@@ -185,15 +186,15 @@ FORK = """
 import os, sys
 sys.path.insert(0, {here!r})
 from test_serving import ARBITER, BOOT, RELOADER, SPAWN, SYNC, WERKZEUG, blocked_in, nest
-from scheduler_app.serving import forked_by_gunicorn, is_copy_of_server, look
+from scheduler_app.serving import forked_by_server, is_copy_of_server, look
 
 told = []
-os.register_at_fork(after_in_child=lambda: told.append(forked_by_gunicorn()))
+os.register_at_fork(after_in_child=lambda: told.append(forked_by_server()))
 
 def fork(then=lambda: ()):
     pid = os.fork()
     if pid == 0:
-        print(told[-1], is_copy_of_server(), look(), *then(), flush=True)
+        print(told[-1], is_copy_of_server(), look().serving, *then(), flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
 
@@ -246,11 +247,11 @@ def test_a_fork_of_a_script_is_a_copy_of_nothing() -> None:
 
 
 def test_a_forked_child_that_itself_begins_to_serve_is_a_server() -> None:
-    assert run_fork("fork(then=lambda: [nest([WERKZEUG], look)()])") == "False False nothing server"
+    assert run_fork("fork(then=lambda: [nest([WERKZEUG], look)().serving])") == "False False nothing server"
 
 
 def test_a_forked_copy_of_a_server_that_itself_begins_to_serve_is_a_server() -> None:
-    serve = "nest([WERKZEUG], lambda: fork(then=lambda: [nest([WERKZEUG], look)()]))()"
+    serve = "nest([WERKZEUG], lambda: fork(then=lambda: [nest([WERKZEUG], look)().serving]))()"
     assert run_fork(serve) == "False True nothing server"
 
 
@@ -316,19 +317,19 @@ def watch_thread() -> threading.Thread:
 def test_a_watch_calls_once_and_ends() -> None:
     calls: list[str] = []
     with blocked_in(WAITRESS):
-        watch = Watch(lambda: calls.append(threading.current_thread().name) or True)
+        watch = Watch(lambda server: calls.append(f"{threading.current_thread().name} of {server}") or True)
         watch.start()
         watch.start()
         watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
         watch.start()
     assert not watch._thread.is_alive()  # type: ignore[union-attr]
-    assert calls == ["scheduler-watch"]
+    assert calls == ["scheduler-watch of waitress"]
 
 
 def test_a_watch_calls_again_until_it_is_told_that_this_is_settled() -> None:
     answers = iter([False, False, True])
     with blocked_in(WAITRESS):
-        watch = Watch(lambda: next(answers))
+        watch = Watch(lambda _: next(answers))
         watch.start()
         watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
     assert not watch._thread.is_alive()  # type: ignore[union-attr]
@@ -337,7 +338,7 @@ def test_a_watch_calls_again_until_it_is_told_that_this_is_settled() -> None:
 
 def test_a_watch_gives_up_for_good_in_a_parent() -> None:
     calls: list[str] = []
-    watch = Watch(lambda: calls.append("called") or True)
+    watch = Watch(lambda _: calls.append("called") or True)
     with blocked_in(ARBITER):
         watch.start()
         watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]
@@ -347,7 +348,7 @@ def test_a_watch_gives_up_for_good_in_a_parent() -> None:
 
 def test_a_watch_waits_through_the_boot_of_a_worker() -> None:
     seen = threading.Event()
-    watch = Watch(lambda: seen.set() or True)
+    watch = Watch(lambda _: seen.set() or True)
     with blocked_in(ARBITER, SPAWN, BOOT):
         watch.start()
         assert watch_thread().daemon
@@ -359,7 +360,7 @@ def test_a_watch_waits_through_the_boot_of_a_worker() -> None:
 
 def test_a_stopped_watch_ends_at_once_and_calls_nothing() -> None:
     calls: list[str] = []
-    watch = Watch(lambda: calls.append("called") or True)
+    watch = Watch(lambda _: calls.append("called") or True)
     watch.start()
     watch.stop()
     watch._thread.join(DEADLINE_SECONDS)  # type: ignore[union-attr]

@@ -382,6 +382,11 @@ def test_what_can_never_run_by_name_cannot_be_registered_either(registry: TaskRe
         ({"quue": "a"}, "there is no option 'quue'. Did you mean 'queue'?"),
         ({"queue": ""}, "queue='' is not a queue's name."),
         ({"attempts": 0}, "attempts=0 is not a whole number from 1 up; it counts the first run too."),
+        ({"timeout": 0}, "timeout=0 is not a number of seconds above 0, at most ten years, or a timedelta."),
+        (
+            {"max_lateness": "5"},
+            "max_lateness='5' is not a number of seconds above 0, at most ten years, or a timedelta.",
+        ),
         ({"attempts": True}, "attempts=True is not a whole number from 1 up; it counts the first run too."),
         ({"priority": "top"}, "priority='top' is none of 'urgent', 'high', 'normal', 'low'."),
         ({"priority": 9}, "priority=9 is none of 'urgent', 'high', 'normal', 'low'."),

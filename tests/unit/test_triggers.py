@@ -16,7 +16,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler_app.errors import MalformedTriggerError, TriggerError
-from scheduler_app.schedules.triggers import decode_trigger, encode_trigger
+from scheduler_app.schedules import decode_trigger, encode_trigger
 
 OSLO = ZoneInfo("Europe/Oslo")
 START = datetime(2026, 6, 1, 12, 30, 0, 123456, tzinfo=UTC)
@@ -53,7 +53,35 @@ TRIGGERS: list[tuple[BaseTrigger, str]] = [
     ),
     (CronTrigger(timezone=OSLO), '{"fields":{"second":"*"},"kind":"cron","timezone":"Europe/Oslo"}'),
     (CronTrigger(year="*", timezone=OSLO), '{"fields":{"year":"*"},"kind":"cron","timezone":"Europe/Oslo"}'),
+    (
+        CalendarIntervalTrigger(weeks=2, hour=9, minute=30, start_date=date(2026, 6, 1), timezone=OSLO),
+        '{"at":"09:30:00","kind":"calendar","start":"2026-06-01","timezone":"Europe/Oslo","weeks":2}',
+    ),
+    (
+        CalendarIntervalTrigger(
+            years=1, months=2, days=3, start_date=date(2026, 6, 1), end_date=date(2040, 1, 1), timezone=UTC, jitter=5
+        ),
+        '{"at":"00:00:00","days":3,"end":"2040-01-01","jitter":5,"kind":"calendar","months":2,"start":"2026-06-01",'
+        '"timezone":"UTC","years":1}',
+    ),
     (CronTrigger(month=5, day="*", timezone=UTC), '{"fields":{"day":"*","month":"5"},"kind":"cron","timezone":"UTC"}'),
+    (
+        OrTrigger([CronTrigger(hour=4, timezone=OSLO), DateTrigger(START)], jitter=5),
+        '{"jitter":5,"kind":"or","of":[{"fields":{"hour":"4"},"kind":"cron","timezone":"Europe/Oslo"},'
+        '{"at":"2026-06-01T12:30:00.123456+00:00","kind":"date","timezone":"UTC"}]}',
+    ),
+    (
+        OrTrigger([
+            CalendarIntervalTrigger(weeks=2, start_date=date(2026, 6, 1), timezone=UTC),
+            AndTrigger([
+                CronTrigger(minute="*/10", timezone=UTC),
+                OrTrigger([IntervalTrigger(minutes=20, start_date=datetime(2026, 6, 1, tzinfo=UTC), timezone=UTC)]),
+            ]),
+        ]),
+        '{"kind":"or","of":[{"at":"00:00:00","kind":"calendar","start":"2026-06-01","timezone":"UTC","weeks":2},'
+        '{"kind":"and","of":[{"fields":{"minute":"*/10"},"kind":"cron","timezone":"UTC"},{"kind":"or","of":['
+        '{"kind":"interval","seconds":1200,"start":"2026-06-01T00:00:00+00:00","timezone":"UTC"}]}]}]}',
+    ),
 ]  # fmt: skip
 
 
@@ -67,6 +95,8 @@ def test_a_trigger_is_written_as_plain_json_and_read_back_to_the_same_text(trigg
 def state(trigger: BaseTrigger) -> dict[str, object]:
     """Return all that APScheduler would pickle, with the fields of a cron trigger as their compiled expressions."""
     found = {**trigger.__getstate__(), "str": None}
+    if "triggers" in found:
+        found["triggers"] = [(type(child).__name__, state(child)) for child in trigger.triggers]  # type: ignore[attr-defined]
     if "fields" in found:
         found["fields"] = [(field.name, str(field), repr(field.expressions)) for field in found["fields"]]
     return found
@@ -104,6 +134,10 @@ def test_a_trigger_that_was_read_back_fires_at_the_same_instants(trigger: BaseTr
             IntervalTrigger(seconds=60, start_date=START.astimezone(OSLO), timezone=OSLO, jitter=0),
         ),
         (DateTrigger(START), DateTrigger(START.astimezone(timezone(timedelta(0), "zero")))),
+        (
+            OrTrigger([CronTrigger(hour=4, timezone=UTC)], jitter=0),
+            OrTrigger((CronTrigger(hour="4", minute=0, timezone=UTC, jitter=0),)),
+        ),
     ],
 )
 def test_triggers_that_behave_alike_have_one_text(one: BaseTrigger, other: BaseTrigger) -> None:
@@ -143,22 +177,64 @@ class Hourly(CronTrigger):
     """A person's own trigger: what it does is in its code, which is not stored."""
 
 
+class Either(OrTrigger):
+    """A person's own combination."""
+
+
 INTERVAL = IntervalTrigger(seconds=60, start_date=START, timezone=UTC)
 UNSUPPORTED = (
-    "only APScheduler's own DateTrigger, IntervalTrigger and CronTrigger are supported now."
-    " Use one of them; what several triggers say together, say as several schedules."
+    "only APScheduler's own DateTrigger, IntervalTrigger, CalendarIntervalTrigger and CronTrigger, and its AndTrigger"
+    " and OrTrigger of these, can be kept as data. Use one of them."
 )
+OF_NONE = "it combines no triggers. Give it a list of some: {}([CronTrigger(hour=4), ...])."
+OWN_JITTER = "it has a jitter of its own, and only that of the whole combination counts."
 NO_NAME = "it has neither an IANA name nor a fixed offset. Use ZoneInfo('Europe/Oslo')."
 
 
 @pytest.mark.parametrize(
     ("trigger", "sentence"),
     [
-        (AndTrigger([INTERVAL]), f"The trigger AndTrigger cannot be stored: {UNSUPPORTED}"),
-        (OrTrigger([INTERVAL]), f"The trigger OrTrigger cannot be stored: {UNSUPPORTED}"),
+        (Either([INTERVAL]), f"The trigger Either cannot be stored: {UNSUPPORTED}"),
+        (AndTrigger([]), f"The trigger AndTrigger cannot be stored: {OF_NONE.format('AndTrigger')}"),
+        (OrTrigger({}), f"The trigger OrTrigger cannot be stored: {OF_NONE.format('OrTrigger')}"),
+        (OrTrigger([INTERVAL] * 21), "The trigger OrTrigger cannot be stored: it combines more than 20 triggers."),
         (
-            CalendarIntervalTrigger(days=1, start_date=date(2026, 6, 1), timezone=OSLO),
-            f"The trigger CalendarIntervalTrigger cannot be stored: {UNSUPPORTED}",
+            AndTrigger([OrTrigger([INTERVAL] * 7)] * 3),
+            "The trigger AndTrigger cannot be stored: it combines more than 20 triggers.",
+        ),
+        (
+            OrTrigger([AndTrigger([OrTrigger([AndTrigger([INTERVAL])])])]),
+            "The trigger AndTrigger, number 1 of an OrTrigger, number 1 of an AndTrigger, number 1 of an OrTrigger,"
+            " cannot be stored: more than 3 combinations are within each other.",
+        ),
+        (
+            OrTrigger([INTERVAL, Hourly(minute=0, timezone=OSLO)]),
+            f"The trigger Hourly, number 2 of an OrTrigger, cannot be stored: {UNSUPPORTED}",
+        ),
+        (AndTrigger(["cron"]), f"The trigger str, number 1 of an AndTrigger, cannot be stored: {UNSUPPORTED}"),
+        (
+            AndTrigger([CronTrigger(hour=4, timezone=NamelessZone())]),
+            f"The trigger in the time zone NamelessZone(), number 1 of an AndTrigger, cannot be stored: {NO_NAME}",
+        ),
+        (
+            AndTrigger([INTERVAL, OrTrigger([CronTrigger(hour=4, timezone=UTC, jitter=7)])]),
+            f"The trigger CronTrigger, number 1 of an OrTrigger, number 2 of an AndTrigger, cannot be stored:"
+            f" {OWN_JITTER} Give the outermost one jitter=7.",
+        ),
+        (
+            AndTrigger([OrTrigger([INTERVAL], jitter=7)]),
+            f"The trigger OrTrigger, number 1 of an AndTrigger, cannot be stored: {OWN_JITTER} Give the outermost one"
+            " jitter=7.",
+        ),
+        (
+            AndTrigger([INTERVAL], jitter=-7),
+            "The trigger AndTrigger cannot be stored: its jitter is -7, but must be a number of seconds from 0"
+            " to 31622400.",
+        ),
+        (
+            CalendarIntervalTrigger(months=-1, days=40, start_date=date(2026, 6, 1), timezone=OSLO),
+            "The trigger CalendarIntervalTrigger cannot be stored: its months is -1, but must be a whole number from 0"
+            " to 100000.",
         ),
         (Hourly(minute=0, timezone=OSLO), f"The trigger Hourly cannot be stored: {UNSUPPORTED}"),
         ("cron", f"The trigger str cannot be stored: {UNSUPPORTED}"),
@@ -200,6 +276,7 @@ def test_a_zone_whose_name_no_other_machine_knows_is_refused() -> None:
         encode_trigger(CronTrigger(hour=4, timezone=local))
 
 
+CALENDAR = '{"at":"09:30:00","kind":"calendar","start":"2026-06-01","timezone":"Europe/Oslo","weeks":2}'
 CRON = '{"fields":{"hour":"4"},"kind":"cron","timezone":"UTC"}'
 
 
@@ -211,9 +288,9 @@ CRON = '{"fields":{"hour":"4"},"kind":"cron","timezone":"UTC"}'
         ("[" * 9000, "it is not JSON"),
         ("cos\nsystem\n(S'true'\ntR.", "it is not JSON"),
         ("[]", "it is not a JSON object"),
-        ("{}", "its kind is not date, interval or cron"),
-        ('{"kind":["cron"]}', "its kind is not date, interval or cron"),
-        ('{"kind":"os:system"}', "its kind is not date, interval or cron"),
+        ("{}", "its kind is none of date, interval, cron, calendar, and, or"),
+        ('{"kind":["cron"]}', "its kind is none of date, interval, cron, calendar, and, or"),
+        ('{"kind":"os:system"}', "its kind is none of date, interval, cron, calendar, and, or"),
         ('{"kind":"cron","timezone":"UTC"}', "its fields are not an object of texts"),
         ('{"kind":"cron","fields":{},"timezone":"UTC"}', "its fields are not an object of texts"),
         ('{"kind":"cron","fields":{"hour":4},"timezone":"UTC"}', "its fields are not an object of texts"),
@@ -238,6 +315,26 @@ CRON = '{"fields":{"hour":"4"},"kind":"cron","timezone":"UTC"}'
         ('{"kind":"interval","seconds":NaN}', "its seconds is not a number from 0.000001 to 8.64e+13"),
         ('{"kind":"interval","seconds":1e400}', "its seconds is not a number from 0.000001 to 8.64e+13"),
         ('{"kind":"date","timezone":"UTC"}', "its at is not an ISO 8601 time"),
+        (CALENDAR.replace("09:30:00", "9.30"), "its at is not in the form of ISO 8601"),
+        (CALENDAR.replace("09:30:00", "09:30:00+01:00"), "its at is not a time of the day in whole seconds"),
+        (CALENDAR.replace('"start":"2026-06-01",', ""), "its start is missing"),
+        (CALENDAR.replace("2026-06-01", "June"), "its start is not in the form of ISO 8601"),
+        (CALENDAR.replace('"weeks":2', '"weeks":-2'), "its weeks is not a whole number from 0 to 100000"),
+        (CALENDAR.replace(',"weeks":2', ""), "interval must be at least 1 day long"),
+        ('{"kind":"or"}', "it combines no list of triggers"),
+        ('{"kind":"and","of":[]}', "it combines no list of triggers"),
+        ('{"kind":"or","of":{"kind":"cron"}}', "it combines no list of triggers"),
+        ('{"kind":"or","of":["cron"]}', "what it combines is no JSON object"),
+        (f'{{"kind":"or","of":[{CRON}],"func":"os:system"}}', "it has an unknown part 'func'"),
+        (f'{{"kind":"or","of":[{CRON[:-1]},"func":"os:system"}}]}}', "it has an unknown part 'func'"),
+        (f'{{"kind":"or","of":[{CRON}],"jitter":0}}', "its jitter is not a number from 0.000001 to 3.16224e+07"),
+        (
+            f'{{"kind":"and","of":[{CRON[:-1]},"jitter":7}}]}}',
+            "a trigger in it: it has a jitter of its own, and only that of the whole combination counts",
+        ),
+        (f'{{"kind":"or","of":[{",".join([CRON] * 21)}]}}', "it combines more than 20 triggers"),
+        ('{"kind":"or","of":[' * 4 + CRON + "]}" * 4, "more than 3 combinations are within each other"),
+        ('{"kind":"or","of":[' * 99 + CRON + "]}" * 99, "more than 3 combinations are within each other"),
         ('{"kind":"date","timezone":"+99:00","at":"2026-06-01T00:00:00Z"}', None),
         ('{"kind":"date","timezone":"-05:00","at":"0001-01-01T00:00:00Z"}', "date value out of range"),
     ],

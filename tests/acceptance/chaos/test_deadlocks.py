@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler_app.filters import JobFilter
 from scheduler_app.jobs import LIVE
-from scheduler_app.store import Store, find
+from scheduler_app.store import Store
+from scheduler_app.store.walking import Walk
 
 from ..processes import until
 from . import judge
@@ -65,5 +67,5 @@ def test_eight_claimers_and_eight_producers_surface_no_deadlock(
 
 def _is_over(store: Store) -> bool:
     """Whether no job of the producers is live; a schedule goes on making others."""
-    live = store.read(lambda connection: find.page_of_jobs(connection, states=LIVE, limit=100))
-    return all(job.schedule_uid is not None for job in live)
+    found = store.read(lambda c: list(Walk(c, store.dialect, JobFilter(states=LIVE), first=100).jobs()))
+    return all(seen.job is None or seen.job.schedule_uid is not None for seen in found)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler_app.filters import JobFilter
 from scheduler_app.jobs import LIVE, Job, JobState
 from scheduler_app.store import Store, find
+from scheduler_app.store.walking import Walk
 
 from . import jobs, judge
 from .journal import of_kind, read
@@ -67,7 +69,7 @@ def _keep_up_until(over: Callable[[], bool], hatchery: Nursery, folder: Path, ur
 
 def _is_over(store: Store) -> bool:
     """Whether no job is live; asked in one statement, so that none can slip from one state to another in between."""
-    return store.read(lambda connection: find.page_of_jobs(connection, states=LIVE, limit=1)) == []
+    return store.read(lambda c: next(Walk(c, store.dialect, JobFilter(states=LIVE), first=1).rows(), None)) is None
 
 
 def _job(store: Store, job_id: str) -> Job:

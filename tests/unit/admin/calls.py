@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+from scheduler_app import Secret, task
 
 
 def remind(*args: Any, **kwargs: Any) -> None:
@@ -11,3 +14,13 @@ def remind(*args: Any, **kwargs: Any) -> None:
 
 def tidy() -> None:
     """Take nothing."""
+
+
+@task(name="mail.welcome", aliases=("mail.hello",), attempts=3, redact=("pin",))
+def welcome(
+    user_id: int, name: str = "ann", *, at: datetime | None = None, token: Secret[str] = "", pin: str = ""
+) -> None:
+    """Welcome a user.
+
+    Nothing is sent.
+    """

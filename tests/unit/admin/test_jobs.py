@@ -40,6 +40,7 @@ def test_a_job_is_shown_whole(web: FlaskClient, jobs: Client) -> None:
     job = jobs.schedule_at(MOMENT, remind, (1, Decimal("2.50")), {"at": MOMENT}, options)
     shown = web.get(f"{JOBS}/{job.id}").get_json()
     created = datetime.fromisoformat(shown.pop("created_at"))
+    assert shown.pop("origin")["at"].startswith("tests/unit/admin/test_jobs.py:")
     assert abs((created - jobs.get(job.id).created_at).total_seconds()) == 0
     assert shown == {
         "id": job.id,
@@ -60,12 +61,20 @@ def test_a_job_is_shown_whole(web: FlaskClient, jobs: Client) -> None:
         "outcome": None,
         "result": None,
         "error": None,
+        "progress": None,
         "tags": ["a", "b"],
         "schedule": None,
+        "context": {},
         "at_most_once": False,
+        "timeout": None,
+        "max_lateness": None,
+        "version": 0,
         "notes": [],
-        "allowed_actions": ["cancel"],
-        "links": {"self": f"{JOBS}/{job.id}", "cancel": f"{JOBS}/{job.id}/cancel"},
+        "allowed_actions": ["cancel", "reschedule", "run-now", "pause", "change"],
+        "links": {
+            **dict.fromkeys(("self", "reschedule", "change"), f"{JOBS}/{job.id}"),
+            **{name: f"{JOBS}/{job.id}/{name}" for name in ("attempts", "explain", "cancel", "run-now", "pause")},
+        },
     }
 
 
@@ -74,12 +83,13 @@ def test_an_instant_on_the_second_still_has_its_microseconds(web: FlaskClient, j
     assert web.get(f"{JOBS}/{job.id}").get_json()["run_at"] == "2030-03-01T04:00:00.000000Z"
 
 
-def test_a_result_is_shown_and_a_finished_job_allows_nothing(web: FlaskClient, jobs: Client) -> None:
+def test_a_result_is_shown_and_a_finished_job_may_be_deleted(web: FlaskClient, jobs: Client) -> None:
     job = jobs.schedule_after(60, tidy, (), {})
     rewrite(jobs, job.id, state="succeeded", outcome="success", result='{"sent":[1,2]}')
     shown = web.get(f"{JOBS}/{job.id}").get_json()
     assert (shown["result"], shown["outcome"]) == ({"sent": [1, 2]}, "success")
-    assert (shown["allowed_actions"], shown["links"]) == ([], {"self": f"{JOBS}/{job.id}"})
+    assert shown["allowed_actions"] == ["delete"]
+    assert shown["links"].keys() == {"self", "attempts", "explain", "delete"}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +117,7 @@ def test_arguments_that_cannot_be_read_are_null_with_a_note_and_delay_no_neighbo
     shown = web.get(JOBS).get_json()["data"]
     assert [job["id"] for job in shown] == [bad.id, good.id]
     assert (shown[0]["args"], shown[0]["kwargs"]) == (None, None)
-    assert shown[0]["notes"] == ["The stored arguments cannot be read, so args and kwargs are null."]
+    assert shown[0]["notes"] == ["The stored arguments cannot be read, so args, kwargs and context are null."]
     assert (shown[1]["args"], shown[1]["notes"]) == ([1], [])
 
 
@@ -165,7 +175,7 @@ def test_a_job_that_did_not_change_is_not_sent_again(web: FlaskClient, jobs: Cli
 
 def test_no_jobs_are_an_empty_list(web: FlaskClient) -> None:
     answer = web.get(JOBS)
-    assert answer.get_json() == {"data": [], "has_more": False, "next_cursor": None}
+    assert answer.get_json() == {"data": [], "has_more": False, "next_cursor": None, "searched": 0, "complete": True}
     assert "Link" not in answer.headers
 
 
@@ -257,21 +267,21 @@ def test_a_list_that_did_not_change_is_not_sent_again(web: FlaskClient, jobs: Cl
 @pytest.mark.parametrize(
     ("query", "name", "detail"),
     [
-        ("sate=failed", "sate", "There is no parameter 'sate'. Did you mean 'state'?"),
-        ("token=x", "token", "There is no parameter 'token'."),
-        ("_external=1", "_external", "There is no parameter '_external'."),
+        ("sate=failed", "sate", "There is no filter 'sate'. Did you mean 'state'?"),
+        ("token=x", "token", "There is no filter 'token'."),
+        ("_external=1", "_external", "There is no filter '_external'."),
         ("limit=0", "limit", "The parameter 'limit' must be a whole number from 1 to 200, not '0'."),
         ("limit=201", "limit", "The parameter 'limit' must be a whole number from 1 to 200, not '201'."),
         ("limit=-1", "limit", "The parameter 'limit' must be a whole number from 1 to 200, not '-1'."),
         ("limit=1_0", "limit", "The parameter 'limit' must be a whole number from 1 to 200, not '1_0'."),
         ("limit=1&limit=2", "limit", "The parameter 'limit' is given more than once."),
-        ("queue=", "queue", "The parameter 'queue' is empty; leave it out, or give it a value."),
-        ("queue=a%00b", "queue", "The parameter 'queue' must be at most 191 printable characters."),
-        ("task=" + "x" * 192, "task", "The parameter 'task' must be at most 191 printable characters."),
+        ("queue=", "queue", "The filter 'queue' is empty; leave it out, or give it a value."),
+        ("queue=a%00b", "queue", "The filter 'queue' must be at most 191 printable characters."),
+        ("task=" + "x" * 192, "task", "The filter 'task' must be at most 191 printable characters."),
         (
             "state=faild",
             "state",
-            "The parameter 'state' must be of scheduled, paused, claimed, running, succeeded, failed, cancelled,"
+            "The filter 'state' must be of scheduled, paused, claimed, running, succeeded, failed, cancelled,"
             " missed, quarantined, not 'faild'. Did you mean 'failed'?",
         ),
         ("cursor=", "cursor", "The parameter 'cursor' is empty; leave it out, or give it a value."),
@@ -290,8 +300,8 @@ def test_a_malformed_cursor_is_a_bad_request(web: FlaskClient, cursor: str) -> N
     answer = web.get(f"{JOBS}?cursor={cursor}")
     assert answer.status_code == 400
     assert answer.get_json()["detail"] == (
-        "The cursor cannot be used: it was cut, changed, or made before the signing key changed."
-        " Ask again without cursor=, and follow next_cursor from there."
+        "The cursor cannot be used: it was cut, changed, made for another filter or order, or made before the signing"
+        " key changed. Ask again without a cursor, and follow the next one from there."
     )
 
 
@@ -333,10 +343,10 @@ def test_a_job_that_finished_otherwise_is_a_conflict(web: FlaskClient, jobs: Cli
     answer = web.post(f"{JOBS}/{job.id}/cancel")
     assert answer.status_code == 409
     body: dict[str, Any] = answer.get_json()
-    assert (body["state"], body["allowed_actions"]) == (state.value, [])
-    assert body["detail"] == (
-        f"Job {job.id} is {state.value!r}, so it cannot be asked to stop. Nothing more can be done with it."
-    )
+    allows = ["delete"] if state is JobState.SUCCEEDED else ["retry", "delete"]
+    assert (body["state"], body["allowed_actions"]) == (state.value, allows)
+    rest = f"It allows: {', '.join(allows)}."
+    assert body["detail"] == f"Job {job.id} is {state.value!r}, so it cannot be asked to stop. {rest}"
     assert jobs.get(job.id).state is state
 
 
@@ -369,8 +379,10 @@ def test_reading_cancels_nothing(web: FlaskClient, jobs: Client) -> None:
         (b'{"reason":', 400, "The body is not JSON. Leave it empty: this takes no fields."),
         (b"\xff", 400, "The body is not JSON. Leave it empty: this takes no fields."),
         (b"[" * 60_000, 400, "The body is not JSON. Leave it empty: this takes no fields."),
+        (b'{"x": NaN}', 400, "The body is not JSON. Leave it empty: this takes no fields."),
+        (b'{"x": 1e999}', 400, "The body is not JSON. Leave it empty: this takes no fields."),
         (b"[]", 400, "The body is not a JSON object. Leave it empty: this takes no fields."),
-        (b'{"reason":"x"}', 422, "There is no field 'reason'; leave the body empty."),
+        (b'{"reason":"x"}', 422, "/reason: There is no field 'reason'; leave the body empty."),
         (b" " * 65_537, 413, "The body has more than 65536 bytes."),
     ],
 )

@@ -55,8 +55,8 @@ def test_every_answer_has_security_headers_and_every_error_is_a_problem(
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("DELETE", f"{API}/jobs", {"GET", "HEAD", "OPTIONS"}),
-        ("PROPFIND", f"{API}/jobs/x", {"GET", "HEAD", "OPTIONS"}),
+        ("DELETE", f"{API}/jobs", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("PROPFIND", f"{API}/jobs/x", {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}),
         ("GET", f"{API}/jobs/x/cancel", {"POST", "OPTIONS"}),
         ("POST", "/scheduler/livez", {"GET", "HEAD", "OPTIONS"}),
     ],
@@ -124,8 +124,12 @@ def test_a_database_that_cannot_be_used_is_503_without_secrets(
     make_app: MakeApp, config: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     web = make_app(SCHEDULER_ADMIN_TOKEN="rule", **config).test_client()
-    for method, path in (("GET", "jobs"), ("GET", "jobs/x"), ("POST", "jobs/x/cancel")):
-        answer = web.open(f"{API}/{path}", method=method, headers={"Authorization": "Bearer rule"})
+    make = {"task": "mail.welcome", "args": [1]}
+    for method, path, body in (
+        ("GET", "jobs", None), ("GET", "jobs/x", None), ("POST", "jobs/x/cancel", None), ("POST", "jobs", make),
+        ("GET", "schedules", None), ("GET", "workers", None), ("GET", "stats", None),
+    ):  # fmt: skip
+        answer = web.open(f"{API}/{path}", method=method, headers={"Authorization": "Bearer rule"}, json=body)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert answer.get_json()["detail"] == (
             "The scheduler's database cannot be used now. Try again later; the app's log says why."

@@ -43,7 +43,7 @@ def test_a_finished_job_is_a_conflict(client: Client, flask_scheduler: Run) -> N
     done = flask_scheduler("cancel", job.id)
     assert (done.exit_code, done.stdout) == (4, "")
     assert done.stderr == (
-        f"Error: Job {job.id} is 'succeeded', so it cannot be asked to stop. Nothing more can be done with it."
+        f"Error: Job {job.id} is 'succeeded', so it cannot be asked to stop. It allows: delete."
         f" See how it ended with 'flask scheduler show {job.id}'.\n"
     )
 

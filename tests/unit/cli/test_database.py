@@ -103,7 +103,9 @@ def test_check_names_what_somebody_changed(db: Run, store: Store) -> None:
         "  - The column scheduler_workers.shoe_size is not expected.",
         "  - The index scheduler_schedules_next is missing.",
         "  - The table scheduler_audit is missing.",
-        "  - The index scheduler_audit_at is missing.",
+        "  - The index scheduler_audit_actor is missing.",
+        "  - The index scheduler_audit_action is missing.",
+        "  - The index scheduler_audit_target is missing.",
     }
     assert done.stderr.endswith("Somebody changed them by hand: undo that, or restore them from a backup.\n")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from scheduler_app.cli import Exit, scheduler_commands
 from scheduler_app.cli.group import Commands
 from scheduler_app.client import Client
 from tests.unit.cli.conftest import Run, commands_of
+from tests.unit.cli.terminal import Terminal
 
 ROOT = Path(__file__).parents[3]
 SHOP = """
@@ -171,39 +171,28 @@ def test_a_reader_that_has_gone_is_no_reason_for_a_traceback(start: Start) -> No
 
 
 def test_in_a_terminal_there_are_colours_unless_no_color_is_set_and_the_table_fits(
-    start: Start, stock: Client, monkeypatch: pytest.MonkeyPatch
+    stock: Client, tmp_path: Path
 ) -> None:
     stock.cancel(stock.list()[0].id)
-    shown = in_terminal(start, "scheduler", "list")
-    assert "\x1b[90mcancelled\x1b[0m" in shown
-    assert "Left out, because the terminal is narrow: queue, attempt." in shown
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in in_terminal(start, "scheduler", "list")
+    terminal = Terminal(tmp_path, [["list"], ["!set", "NO_COLOR", "1"], ["list"]], columns=80)
+    coloured = terminal.read_until("[ended with 0]")
+    assert "\x1b[90mcancelled\x1b[0m" in coloured
+    assert "Left out, because the terminal is narrow: queue, attempt." in coloured
+    plain = terminal.read_until("[ended with 0]")
+    assert "cancelled" in plain
+    assert "\x1b" not in plain
+    terminal.close()
 
 
-def test_downgrade_asks_in_a_terminal_and_takes_no_for_an_answer(start: Start) -> None:
-    shown = in_terminal(start, "scheduler", "db", "downgrade", answer="n\n")
-    assert "3 jobs (3 not finished)" in shown
-    assert "\nGo on? [y/N]: " in shown
-    assert shown.endswith("Error: Nothing was changed.\r\n")
-    assert "went from 1_0 to nothing." in in_terminal(start, "scheduler", "db", "downgrade", answer="y\n")
-
-
-def in_terminal(start: Start, *words: str, answer: str = "") -> str:
-    """Run a command in a terminal of 80 columns, and return what stands there afterwards."""
-    ours, theirs = pty.openpty()
-    process = start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    shown = b""
-    while True:
-        try:
-            shown += os.read(ours, 4096)
-        except OSError:  # so Linux tells that the other side is closed
-            break
-    process.wait(timeout=30)
-    os.close(ours)
-    return shown.decode()
+def test_downgrade_asks_in_a_terminal_and_takes_no_for_an_answer(stock: Client, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, [["db", "downgrade"], ["db", "downgrade"]])
+    for answer in "ny":
+        asked = terminal.read_until("Go on? [y/N]: ")
+        assert "3 jobs (3 not finished)" in asked
+        terminal.press(f"{answer}\n")
+    (_, kept, code), (_, removed, again) = terminal.close()
+    assert (code, "Error: Nothing was changed.\n" in kept) == (1, True)
+    assert (again, "went from 1_0 to nothing." in removed) == (0, True)
 
 
 def test_the_entry_point_names_the_group() -> None:

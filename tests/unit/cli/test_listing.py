@@ -109,10 +109,10 @@ def test_a_misspelt_state_is_told_the_nearest(flask_scheduler: Run) -> None:
     )
 
 
-def test_a_cursor_that_is_no_id_is_refused(flask_scheduler: Run) -> None:
+def test_a_cursor_that_was_not_given_is_refused(flask_scheduler: Run) -> None:
     done = flask_scheduler("list", "--cursor", "page2")
     assert done.exit_code == 2
-    assert "'page2' is not the id of a job. Pass the last id that the page before showed." in done.stderr
+    assert "The cursor cannot be used: it was cut, changed, made for another filter or order" in done.stderr
 
 
 def test_nothing_to_list_is_said_on_stderr(flask_scheduler: Run) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from flask import Flask
 
 from scheduler_app.client import Client, Declaration, make_options
 from scheduler_app.jobs import Job, JobState
+from scheduler_app.loop.worker import this_process
 from scheduler_app.payload import Signer, derive_key
 from scheduler_app.store.types import Instant
 from tests.unit.cli.conftest import MakeApp, Run, commands_of
@@ -74,6 +77,21 @@ def test_what_others_run_or_what_only_others_can_run_is_not_waited_for(
     assert done.exit_code == 0, done.stderr
     states = [client.get(job.id).state for job in (unknown, held, due)]
     assert states == [JobState.SCHEDULED, JobState.RUNNING, JobState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("count", range(3))
+def test_what_a_dead_process_of_this_host_held_is_run_before_it_ends(
+    client: Client, flask_scheduler: Run, count: int
+) -> None:
+    job = put(client, after=0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    here = this_process()
+    change(client, job, "state = 'running', worker_id = 'w1', claim_seq = 1, started_at = created_at")
+    place = {"boot_id": here.boot_id, "pid_namespace": here.pid_namespace, "pid": gone.pid, "pid_started": 1}
+    register(client, **place)
+    assert flask_scheduler("run", "--until-empty").exit_code == 0
+    assert (client.get(job.id).state, client.get(job.id).crashes) == (JobState.SUCCEEDED, 1)
 
 
 @BOTH

@@ -42,10 +42,10 @@ def test_store_revision_counts_and_workers_are_shown(client: Client, flask_sched
     assert ["due", "nothing", "is", "due"] in lines
     assert ["scheduled", "1"] in lines
     assert ["cancelled", "1"] in lines
-    assert ["WORKER", "HOST", "PID", "STATE", "BEAT", "QUEUES", "EXECUTORS"] in lines
+    assert ["WORKER", "HOST", "PID", "STATE", "BEAT", "QUEUES", "EXECUTORS", "VERSION"] in lines
     worker = lines[-1]
     assert worker[:4] == ["w1", "alpha", "42", "running"]
-    assert worker[5:] == ["s", "ago", "mail,", "slow", "default=10"]
+    assert worker[5:] == ["s", "ago", "mail,", "slow", "default=10", "0.1"]
     assert (done.exit_code, done.stderr) == (0, "")
 
 

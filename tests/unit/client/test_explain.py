@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from scheduler_app.client.explain import NOBODY, explain
 from scheduler_app.client.liveness import state_of
+from scheduler_app.client.queueing import QueueStatus
 from scheduler_app.jobs import Job, JobState
+from scheduler_app.queues import Queue
 from scheduler_app.store.workers import WorkerRow
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -61,3 +64,88 @@ def test_where_nobody_is_left_to_rescue_it_the_remedy_is_said() -> None:
 def test_a_job_that_a_live_worker_holds_just_runs() -> None:
     found = explain(HELD, [worker()], NOW, LEASE_SECONDS)
     assert (found.facts, found.remedy) == (("It is running on alpha, pid 42.",), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("no live worker knows its task: shop:sell", "Deploy code that has this task, by this name or an alias"),
+        (
+            "no live worker takes its arguments: missing a required argument: 'n'",
+            "Deploy code that takes these arguments",
+        ),
+        ("no live worker knows its signing key: v1:0", "Give a worker its signing key again"),
+        ("its signature is forged: the row was changed by other means", "schedule the call anew, and cancel it."),
+    ],
+)
+def test_what_is_put_aside_says_what_mends_it(error: str, remedy: str) -> None:
+    found = explain(replace(JOB, state=JobState.QUARANTINED, error=error), [worker()], NOW, LEASE_SECONDS)
+    assert found.facts == (f"It is put aside (quarantined): {error}.",)
+    assert remedy in str(found.remedy)
+
+
+def test_a_job_that_a_worker_gave_back_unrun_says_why_and_what_it_lacks() -> None:
+    error = "The task 'shop:sell' is not known here: no task is registered under this name."
+    found = explain(replace(JOB, error=error), [worker()], NOW, LEASE_SECONDS)
+    assert found.facts[-1] == f"A worker gave it back unrun: {error}"
+    assert str(found.remedy).startswith("Deploy what it lacks to a worker that serves its queue")
+    retried = explain(replace(JOB, error="ValueError: no", attempt=1, max_attempts=2), [worker()], NOW, LEASE_SECONDS)
+    assert retried.remedy == "It starts as soon as one of them has a free slot."
+
+
+# -- its queue -----------------------------------------------------------------------------------------
+
+
+def standing(*, running: int = 0, paused: bool = False, here: int | None = None, **columns: Any) -> QueueStatus:
+    held = {"w1": running} if running else {}
+    return QueueStatus(Queue("mail", **columns), 1, running, None, paused, here, held)
+
+
+MAIL_PAUSED = standing(paused=True, paused_at=NOW, paused_until=NOW + timedelta(hours=1), pause_reason="relay down")
+RESUME = "Resume it with 'flask scheduler resume --queue mail'."
+FULL = "Its queue is full: 3 of its jobs are running, and 3 may at once in all processes."
+FULL_HERE = "Its queue is full: 2 of its jobs may run at once in each process, and in each as many do."
+
+
+@pytest.mark.parametrize(
+    ("queue", "workers", "fact", "remedy"),
+    [
+        (
+            MAIL_PAUSED,
+            [worker()],
+            "Its queue is paused since 2026-07-01 12:00:00 UTC, until 2026-07-01 13:00:00 UTC: relay down.",
+            RESUME,
+        ),
+        (
+            standing(paused=True, paused_at=NOW),
+            [],
+            "Its queue is paused since 2026-07-01 12:00:00 UTC, until someone resumes it.",
+            f"{RESUME} {NOBODY}",
+        ),
+        (
+            standing(running=3, concurrency=3),
+            [worker()],
+            FULL,
+            "It starts when one of those ends; 'concurrency' of 'mail' in SCHEDULER_QUEUES allows more.",
+        ),
+        (
+            standing(running=2, here=2),
+            [worker()],
+            FULL_HERE,
+            "It starts when one of those ends; 'concurrency_per_process' of 'mail' in SCHEDULER_QUEUES allows more;"
+            " so do more processes.",
+        ),
+        (
+            standing(running=2, here=2, concurrency=3),
+            [worker(), worker(worker_id="w2")],
+            "Live workers that serve its queue: 2.",
+            "It starts as soon as one of them has a free slot.",
+        ),
+        (standing(running=3, concurrency=3), [], "Live workers that serve its queue: 0.", NOBODY),
+    ],
+)
+def test_a_paused_or_full_queue_is_named_with_the_remedy(
+    queue: QueueStatus, workers: list[WorkerRow], fact: str, remedy: str
+) -> None:
+    found = explain(JOB, workers, NOW, LEASE_SECONDS, queue)
+    assert (found.facts[-1], found.remedy) == (fact, remedy)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from flask import Flask, g
 
 from scheduler_app import Scheduler, task
@@ -14,9 +17,11 @@ from scheduler_app.errors import (
     ArgumentsError,
     DeclarationsError,
     NotSchedulableError,
+    OptionError,
     ScheduleNameError,
     SchedulerError,
     TimezoneError,
+    TriggerError,
 )
 
 
@@ -33,6 +38,7 @@ def greet_as_task(name: str) -> None:
     """Needs one."""
 
 
+START = datetime(2026, 3, 1, tzinfo=UTC)
 ZONE = "There is no time zone 'Europe/Olso'. Use a name of the IANA database, such as 'Europe/Oslo' or 'UTC'."
 
 
@@ -46,6 +52,11 @@ ZONE = "There is no time zone 'Europe/Olso'. Use a name of the IANA database, su
         (lambda s: s.cron("0 4 * * *")(lambda: None), NotSchedulableError, "it is a lambda"),
         (lambda s: s.every(hours=1)("report"), NotSchedulableError, "it is not a function"),
         (lambda s: s.every(hours=1)(g), NotSchedulableError, "it belongs to one request"),
+        (lambda s: s.cron("@daily", key="k"), OptionError, "jobs are unique by the schedule and the fire time already"),
+        (lambda s: s.every(hours=1, overlap="wait"), OptionError, "it must be one of 'skip', 'allow', 'queue'"),
+        (lambda s: s.every(hours=1, timezone="Europe/Olso"), TimezoneError, ZONE),
+        (lambda s: s.on(DateTrigger(START)), TriggerError, "a date comes once"),
+        (lambda s: s.on(CronTrigger(hour=1), end=START), OptionError, "the CronTrigger says that itself"),
         (lambda s: s.every(hours=1)(greet), ArgumentsError, "missing a required argument: 'name'"),
         (lambda s: s.every(hours=1)(greet_as_task), ArgumentsError, "The task 'declared.greet' cannot be called"),
     ],
@@ -98,3 +109,28 @@ def test_of_several_that_cannot_be_stored_each_is_told_and_the_others_are_stored
 def test_one_that_cannot_be_stored_is_told_as_it_is(sqlite_url: str) -> None:
     with pytest.raises(TimezoneError):
         reconcile(sqlite_url, UNSOUND[0], SOUND)
+
+
+def test_the_same_is_said_at_run_time_and_a_key_is_refused_there_too(sqlite_url: str) -> None:
+    app = Flask("shop")
+    app.config.from_mapping(SECRET_KEY="a key", SCHEDULER_DATABASE_URL=sqlite_url, SCHEDULER_ROLE="client")
+    scheduler = Scheduler(app)
+    try:
+        verbs: dict[str, Callable[..., str]] = {
+            "cron": lambda **given: scheduler.schedule_cron("@daily", report, "today", name="cron", **given),
+            "every": lambda **given: scheduler.schedule_every(report, hours=1, name="every", **given),
+            "on": lambda **given: scheduler.schedule_on(CronTrigger(hour=1), report, name="on", **given),
+        }
+        for name, verb in verbs.items():
+            with pytest.raises(OptionError, match="unique by the schedule and the fire time"):
+                verb(key="k")
+            assert verb(overlap="queue", catch_up="none", queue="reports", tags=["t"]) == name
+        found = scheduler.client.schedules()
+        assert {one.name for one in found} == verbs.keys()
+        assert {(one.overlap, one.catch_up, one.queue, one.tags) for one in found} == {
+            ("queue", "none", "reports", ("t",))
+        }
+        [first, second] = scheduler.preview("every", 2)
+        assert (second.fire_time - first.fire_time).total_seconds() == 3600
+    finally:
+        app.extensions["scheduler"].store.close()

@@ -42,8 +42,8 @@ def here(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Starting:
 def test_a_start_by_itself_that_fails_raises_nothing_is_told_once_and_makes_the_process_unready(
     here: Starting, parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert not here._try_to_start()
-    assert not here._try_to_start()
+    assert not here._try_to_start("of a test")
+    assert not here._try_to_start("of a test")
     assert [r.message for r in caplog.records if "cannot start" in r.message] == [
         f"scheduler cannot start in this process, and runs no job here until it can: {parts.start_failure}"
     ]
@@ -55,16 +55,16 @@ def test_a_start_that_failed_is_not_tried_again_before_its_time(
     here: Starting, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(starting, "RETRY_SECONDS", 60.0)
-    assert not here._try_to_start()
+    assert not here._try_to_start("of a test")
     parts.start_failure = None
-    assert not here._try_to_start()
+    assert not here._try_to_start("of a test")
     assert parts.start_failure is None
 
 
 def test_a_start_that_succeeds_later_makes_the_process_ready(here: Starting, parts: Parts, tmp_path: Path) -> None:
-    assert not here._try_to_start()
+    assert not here._try_to_start("of a test")
     (tmp_path / "place").unlink()
-    assert here._try_to_start()
+    assert here._try_to_start("of a test")
     assert (parts.start_failure, parts.running) == (None, True)
 
 
@@ -81,7 +81,7 @@ def test_a_start_by_hand_raises_the_sentence(here: Starting, tmp_path: Path) -> 
 def test_nothing_starts_any_more_in_a_process_that_ends(here: Starting, parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "place").unlink()
     here.stop(drain=True)
-    assert here._try_to_start()
+    assert here._try_to_start("of a test")
     assert not parts.running
 
 

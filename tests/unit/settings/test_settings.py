@@ -50,6 +50,8 @@ def test_an_app_without_any_setting_has_these() -> None:
         max_page=200,
         unserved_seconds=900,
         not_started_seconds=0.25,
+        after_response_delay_seconds=0.025,
+        after_response_fallback_seconds=10,
         connect_timeout_seconds=5,
         admin_token=None,
         admin_tokens={},
@@ -80,6 +82,14 @@ def test_every_problem_is_told_at_once_and_in_one_error() -> None:
     )
 
 
+def test_the_fallback_of_a_response_comes_after_its_ordinary_end() -> None:
+    assert problems_of(SCHEDULER_AFTER_RESPONSE_DELAY_SECONDS=2, SCHEDULER_AFTER_RESPONSE_FALLBACK_SECONDS="2") == [
+        "SCHEDULER_AFTER_RESPONSE_FALLBACK_SECONDS (2) must be more than SCHEDULER_AFTER_RESPONSE_DELAY_SECONDS (2),"
+        " which is the ordinary way."
+    ]
+    assert read(SCHEDULER_AFTER_RESPONSE_DELAY_SECONDS=0).after_response_delay_seconds == 0
+
+
 def test_an_unknown_key_that_resembles_nothing_gets_no_suggestion() -> None:
     assert problems_of(SCHEDULER_XYZ=None) == ["SCHEDULER_XYZ is not a setting."]
 
@@ -96,7 +106,7 @@ def test_a_key_that_is_none_or_blank_is_not_set(empty: str | None) -> None:
 
 def test_the_table_of_keys_names_each_setting_with_its_default_and_a_sentence() -> None:
     table = {key.name: key for key in KEYS}
-    assert len(table) == len(KEYS) == 26
+    assert len(table) == len(KEYS) == 35
     assert table["SCHEDULER_LEASE_SECONDS"].default == "30"
     assert table["SCHEDULER_NOT_STARTED_SECONDS"].default == "0.25"
     assert table["SCHEDULER_SIGNING_KEY"].default == "derived from SECRET_KEY and SECRET_KEY_FALLBACKS"
@@ -177,6 +187,12 @@ def test_settings_of_flask_apscheduler_are_ignored_with_one_notice() -> None:
         " SCHEDULER_JOB_DEFAULTS. Declare recurring jobs with @scheduler.cron or @scheduler.every, and open the REST"
         " API with SCHEDULER_ADMIN_TOKEN.",
     )
+
+
+def test_a_misspelt_setting_of_flask_apscheduler_is_told_the_nearest() -> None:
+    assert problems_of(SCHEDULER_ALOWED_HOSTS=["web1"]) == [
+        "SCHEDULER_ALOWED_HOSTS is not a setting. Did you mean 'SCHEDULER_ALLOWED_HOSTS'?"
+    ]
 
 
 def test_jobs_of_another_meaning_are_no_ones_business() -> None:

@@ -1,0 +1,116 @@
+"""The OpenAPI document: valid, of every route; and what it says holds for whatever a fuzzer makes of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode, openapi
+
+from scheduler_app.admin.blueprint import ROUTES
+from scheduler_app.admin.bodies import BODIES, EXAMPLES
+from scheduler_app.admin.operations import OPERATIONS
+from scheduler_app.client import Client, Declaration
+from scheduler_app.client.accepted import Pass, write_token
+from scheduler_app.settings.readers import MOST_SECONDS
+from scheduler_app.shapes import Problems, read
+from tests.unit.admin.calls import tidy
+from tests.unit.admin.conftest import API, TOKENS, MakeApp
+
+
+@pytest.fixture
+def said(web: FlaskClient) -> dict[str, Any]:
+    """The document."""
+    found: dict[str, Any] = web.get(f"{API}/openapi.json").get_json()
+    return found
+
+
+def test_the_document_is_valid_and_tells_every_route(said: dict[str, Any], app: Flask) -> None:
+    validate(said)
+    told = {(path, method) for path, methods in said["paths"].items() for method in methods}
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", address), methods[0].lower())
+        for address, methods, _ in ROUTES
+        if len(methods) == 1
+    }
+    assert told == routes
+    assert said["servers"] == [{"url": "/scheduler"}]
+    assert said == app.extensions["scheduler"].openapi()
+
+
+def test_the_tables_name_actions_that_there_are_and_their_examples_are_taken() -> None:
+    actions = {action.__name__ for _, _, action in ROUTES}
+    assert BODIES.keys() <= actions
+    assert OPERATIONS.keys() <= actions
+    assert EXAMPLES.keys() == BODIES.keys()
+    for action, example in EXAMPLES.items():
+        problems: Problems = {}
+        read(BODIES[action], example, problems)
+        assert problems == {}, action
+
+
+def test_a_job_has_the_fields_that_are_told(web: FlaskClient, jobs: Client, said: dict[str, Any]) -> None:
+    jobs.schedule_after(60, tidy, (), {})
+    [job] = web.get(f"{API}/jobs").get_json()["data"]
+    assert job.keys() == set(said["components"]["schemas"]["Job"]["properties"])
+
+
+# -- whatever is asked ------------------------------------------------------------------------------
+
+CASES = 3
+"""How many requests each operation gets of those that fit the document, and of those that do not."""
+PRINTED = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=40)
+INSTANTS = st.datetimes(datetime(2040, 1, 1), datetime(2090, 1, 1)).map(lambda moment: f"{moment.isoformat()}Z")
+BEARER = {"Authorization": f"Bearer {TOKENS['admin']}"}
+NAMES = {"schedules": "nightly", "tasks": "mail.welcome", "queues": "default"}
+
+
+@pytest.mark.timeout(180)  # on a machine that has much else to do
+def test_whatever_is_asked_is_answered_as_the_document_says(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(SCHEDULER_ADMIN_TOKENS={TOKENS["admin"]: "admin"}, SCHEDULER_MAX_DELAY_SECONDS=MOST_SECONDS)
+    scheduler = app.extensions["scheduler"]
+    job_id = scheduler.client.schedule_after(60, tidy, (), {}).id
+    scheduler.recurring.upsert(Declaration(tidy, cron="0 4 * * *", name="nightly", timezone="UTC"))
+    ends = scheduler.client.store.clock.now() + timedelta(hours=1)
+    token = write_token(scheduler.client.calls.signer(), Pass(job_id, ends, True))
+    openapi.format("printable", PRINTED)
+    openapi.format("date-time", INSTANTS)
+    caplog.set_level(logging.CRITICAL)
+    schema = openapi.from_wsgi(f"{API}/openapi.json", app, headers=BEARER)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    for operation in sorted(operations, key=lambda one: one.method == "delete"):
+        names = [name for part, name in NAMES.items() if f"/{part}/" in operation.path]
+        places = {"job_id": job_id, "name": names[0] if names else "", "token": token}
+        known = {name: place for name, place in places.items() if f"{{{name}}}" in operation.path}
+        if not operation.path.endswith("/jobs/bulk"):  # no shape says which texts are filters; test_bulk does
+            ask(operation.as_strategy(GenerationMode.POSITIVE, path_parameters=known or None))
+        if operation.body or operation.query:
+            ask(operation.as_strategy(GenerationMode.NEGATIVE))
+
+
+def ask(strategy: Any) -> None:
+    """Make requests, and hold each answer against every check that there is."""
+
+    @given(strategy)
+    @settings(
+        max_examples=CASES, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def check(case: Any) -> None:
+        if case.query:
+            case.query.pop("cursor", None)  # one that no answer gave is refused, as any text that nobody signed
+        if "If-Match" in (case.headers or {}):
+            case.headers["If-Match"] = "*"  # another one is rightly refused: it names no version
+        case.call_and_validate(headers=BEARER)
+
+    check()

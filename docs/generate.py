@@ -1,16 +1,19 @@
 """Writes what the code says about itself into the documentation: ``python docs/generate.py`` (or ``--check``).
 
-The reference of settings, signals and commands, the table of states, the state chart of the README, and the hazards of
-stock APScheduler that the tests play. A test compares them with the code, so that neither can change alone.
+The reference of settings, signals, commands and REST, the table of states, the state chart of the README, the signals
+of transitions, the hazards of stock APScheduler that the tests play, what the tests see of responses under each server,
+and the ways to start. A test compares them with the code, so that neither can change alone.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 # The checkout's, also where another is installed.
 from scheduler_app import cli, jobs, settings, signals  # noqa: E402
+from scheduler_app.admin import auth, blueprint, bodies, openapi, operations  # noqa: E402
+from tests.acceptance import starts  # noqa: E402
 from tests.conformance import hazards  # noqa: E402
 
 MADE = "<!-- Made by `python docs/generate.py`; change the code, then run that. -->\n"
@@ -98,6 +103,16 @@ def state_chart() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"])
 
 
+def transitions_table() -> str:
+    """Return, for docs/guide/hooks-and-signals.md, which signal tells of which change of state."""
+    rows = [
+        f"| {f'`{move.source.value}`' if move.source else 'new'} | `{move.target.value}`"
+        f" | {move.who}: {move.when} | `{move.signal}` |"
+        for move in jobs.TRANSITIONS
+    ]
+    return "\n".join(["| From | To | Who, when | Signal |\n|---|---|---|---|", *rows])
+
+
 def hazards_table() -> str:
     """Return the table of hazards for docs/apscheduler-hazards.md."""
     rows = [
@@ -109,6 +124,118 @@ def hazards_table() -> str:
 
 def _seen(seen: hazards.Seen) -> str:
     return f"**{seen.outcome}**: {_cell(seen.why)}"
+
+
+KINDS = {
+    "body": "200 with a body",
+    "empty": "202, empty",
+    "none": "204",
+    "head": "HEAD",
+    "not modified": "304",
+    "stream": "streamed",
+    "file": "`send_file`",
+    "kept": "and another request on the connection",
+    "gone": "the client leaves half-way",
+    "raises": "the view raises",
+}
+"""The kinds of responses, in words."""
+WAYS = {
+    "after_response": "`after_response(work)`",
+    "thread": "`threading.Thread(target=work).start()` in the view",
+    "teardown_request": "`work()` in a function of `@app.teardown_request`",
+    "generator": "`work()` after the last `yield` of a streamed body",
+    "call_on_close": "`response.call_on_close(work)`",
+}
+"""The ways to do work after a response, in words."""
+
+
+def responses_tables() -> str:
+    """Return, for docs/guide/after-response.md, what is seen under each server: a table for each way."""
+    seen = json.loads((ROOT / "tests" / "acceptance" / "responses" / "seen.json").read_text())
+    tables = []
+    for way, title in WAYS.items():
+        cells = {kind: " | ".join(seen[server][way][kind] for server in seen) for kind in KINDS}
+        rows = [f"| {words} | {cells[kind]} |" for kind, words in KINDS.items()]
+        head = f"| | {' | '.join(seen)} |\n|---|{'---|' * len(seen)}"
+        tables.append("\n".join([f"### {title}\n", head, *rows, ""]))
+    return "\n".join(tables)
+
+
+def starts_table() -> str:
+    """Return, for docs/guide/servers.md, who runs jobs in each way to start, since when, and what becomes of them."""
+    rows = [f"| {start.shown} | {start.runs} | {start.since} | {_ends(start)} |" for start in starts.STARTS]
+    head = "| Started by | Jobs are run by | Since | At its end, jobs that run are |\n|---|---|---|---|"
+    return "\n".join([head, *rows])
+
+
+def _ends(start: starts.Start) -> str:
+    """Return what becomes of running jobs, each with all that ends the process so."""
+    hows: dict[starts.End, list[str]] = {}
+    for how, end in start.ends:
+        hows.setdefault(end, []).append(how)
+    return "; ".join(f"**{end}**: {', '.join(some)}" for end, some in hows.items()) or "-"
+
+
+COMMON = {400, 401, 403, 413, 422, 503}
+"""Errors that every action may answer, or every one with a body; the reference tells them once."""
+
+
+def routes_table() -> str:
+    """Return, for docs/reference/rest.md, each address with its role, what it does, and what it answers."""
+    rows = []
+    for address, methods, action in blueprint.ROUTES:
+        if len(methods) > 1:
+            continue
+        name, role = action.__name__, auth.RULES[action.__name__]
+        who = "whoever has the address" if "<token>" in address else role
+        own = [status for status in operations.errors_of(name, methods[0], address, role) if status not in COMMON]
+        statuses = ", ".join(map(str, [*operations.operation_of(name).answers, *own]))
+        rows.append(f"| `{methods[0]} {address}` | {who} | {_cell(openapi.summary_of(action))} | {statuses} |")
+    return "\n".join(["| Request | Role | What it does | Answers |\n|---|---|---|---|", *rows])
+
+
+def bodies_tables() -> str:
+    """Return, for docs/reference/rest.md, the fields of each body, and an example."""
+    names = {action.__name__: f"{methods[0]} {address}" for address, methods, action in blueprint.ROUTES}
+    tables = []
+    for name, shape in bodies.BODIES.items():
+        rows = [f"| `{field}` | {_shaped(one)} | {_cell(one['description'])} |" for field, one in _fields(shape)]
+        example = json.dumps(bodies.EXAMPLES[name])
+        head = "| Field | Takes | |\n|---|---|---|"
+        tables.append("\n".join([f"### `{names[name]}`\n", head, *rows, "", f"```json\n{example}\n```", ""]))
+    return "\n".join(tables)
+
+
+def _fields(shape: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, one in shape["properties"].items():
+        needed = "Required. " if name in shape.get("required", ()) else ""
+        yield name, {**one, "description": f"{needed}{one.get('description', '')}".strip()}
+
+
+_KINDS = {
+    "string": "text",
+    "array": "an array",
+    "object": "an object",
+    "number": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+}
+
+
+def _shaped(shape: Mapping[str, Any]) -> str:
+    """Return in words what a field takes."""
+    if "enum" in shape:
+        return ", ".join(f"`{value}`" for value in shape["enum"])
+    if shape.get("format") == "date-time":
+        return "an instant"
+    words = _KINDS[shape["type"]]
+    if "items" in shape:
+        words += f" of {_KINDS[shape['items']['type']]}"
+    if "pattern" in shape:
+        words = "a UUIDv7"
+    bounds = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "maxLength": "to {} characters"}
+    said = [bounds[name].format(f"{shape[name]:,.0f}") for name in bounds if name in shape]
+    return " ".join([words, *said])
 
 
 def commands_page() -> str:
@@ -149,8 +276,20 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "settings.md": settings_page,
     DOCS / "reference" / "signals.md": signals_page,
     DOCS / "reference" / "cli.md": commands_page,
+    DOCS / "reference" / "rest.md": lambda: between(
+        between((DOCS / "reference" / "rest.md").read_text(), "routes", routes_table()), "bodies", bodies_tables()
+    ),
     ROOT / "README.md": lambda: between((ROOT / "README.md").read_text(), "states", state_chart()),
     DOCS / "architecture.md": lambda: between((DOCS / "architecture.md").read_text(), "states", states_table()),
+    DOCS / "guide" / "after-response.md": lambda: between(
+        (DOCS / "guide" / "after-response.md").read_text(), "responses", responses_tables()
+    ),
+    DOCS / "guide" / "hooks-and-signals.md": lambda: between(
+        (DOCS / "guide" / "hooks-and-signals.md").read_text(), "transitions", transitions_table()
+    ),
+    DOCS / "guide" / "servers.md": lambda: between(
+        (DOCS / "guide" / "servers.md").read_text(), "starts", starts_table()
+    ),
     DOCS / "apscheduler-hazards.md": lambda: between(
         (DOCS / "apscheduler-hazards.md").read_text(), "hazards", hazards_table()
     ),

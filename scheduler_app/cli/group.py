@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 import click
@@ -40,6 +41,16 @@ class Commands(AppGroup):
 class SchedulerCommands(Commands):
     """The outermost group: no traceback for what a person can mend, and an exit code for each way to end."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Import the commands, and name them."""
+        _import_commands()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the commands, and find one."""
+        _import_commands()
+        return super().get_command(ctx, cmd_name)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. Finding and making the app happens in here too."""
         if os.environ.get("NO_COLOR"):
@@ -51,6 +62,11 @@ class SchedulerCommands(Commands):
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             ctx.exit(Exit.INTERRUPTED)
+
+
+def _import_commands() -> None:
+    """Import every command. Each registers itself on the group below, so this module cannot import them by its own."""
+    import_module(f"{__package__}.commands")
 
 
 def _noted(function: Callable[..., Any]) -> Callable[..., Any]:

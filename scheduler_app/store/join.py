@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, Pool, TwoPhaseTransaction
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import StatementError, UnboundExecutionError
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from ..errors import ForeignSessionError, JoinError, OptionError
 from .dialect import Dialect
 from .tables import jobs
 from .types import MYSQL
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 _INSTEAD = "Pass db.session, a Session, or a Connection"
 
 
 def check_session(given: Any) -> Any:
     """Return what was given as a session if it may be one, or False, which asks for none. Raises `OptionError`."""
-    if given is False or isinstance(given, Session | scoped_session | Connection):
+    if given is False or isinstance(given, Connection) or _is(given, "Session", "scoped_session"):
         return given
     raise OptionError("session", _refusal(given))
 
@@ -34,11 +37,17 @@ def _refusal(given: Any) -> str:
             f"{kind.__name__} is asynchronous, and scheduling is not. Inside 'await session.run_sync(...)' pass the"
             " session (or the connection) that the function there is given."
         )
-    if isinstance(given, sessionmaker | Engine):
+    if isinstance(given, Engine) or _is(given, "sessionmaker"):
         return f"{kind.__name__} is in no transaction. {_INSTEAD} made by it."
     if hasattr(given, "session") and hasattr(given, "engines"):
         return "this is the Flask-SQLAlchemy extension itself. Pass its session, db.session."
     return f"{kind.__name__} is no session of SQLAlchemy. {_INSTEAD}."
+
+
+def _is(given: Any, *names: str) -> bool:
+    """Ask for SQLAlchemy's ORM without importing it: whoever has a session has it imported."""
+    orm = sys.modules.get("sqlalchemy.orm")
+    return any(isinstance(given, getattr(orm, name, ())) for name in names)
 
 
 @contextmanager
@@ -64,8 +73,8 @@ class Joining:
         Raises `JoinError` where that is no transaction or none that can be followed to its end; and what SQLAlchemy
         raises, as it is, for a session that has failed or may not begin.
         """
-        session = given() if isinstance(given, scoped_session) else given
-        connection: Connection = _of_session(session) if isinstance(session, Session) else session
+        session = given() if _is(given, "scoped_session") else given
+        connection: Connection = session if isinstance(session, Connection) else _of_session(session)
         if not connection.in_transaction():
             connection.begin()  # as its first statement would
         if isinstance(connection.get_transaction(), TwoPhaseTransaction):

@@ -20,19 +20,11 @@ from ..serving import in_child
 from . import schema
 from .dialect import Dialect
 from .join import Joining
-from .mysql import MariaDB, MySQL
 from .place import Place
-from .postgresql import PostgreSQL
 from .sqlite import READ_ONLY, SQLite
 
 T = TypeVar("T")
 
-_DIALECTS: dict[str, type[Dialect]] = {
-    "sqlite": SQLite,
-    "postgresql": PostgreSQL,
-    "mysql": MySQL,
-    "mariadb": MariaDB,
-}
 _STORES: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
@@ -55,7 +47,7 @@ class Store:
         self._url = make_url(url)
         self.url = self._url.render_as_string(hide_password=True)
         """The database's address, without its password."""
-        self.dialect = _DIALECTS[self._url.get_backend_name()](connect_timeout=connect_timeout, journal=journal)
+        self.dialect = _dialect_of(self._url.get_backend_name())(connect_timeout=connect_timeout, journal=journal)
         self.clock = Clock(self._read_time, local=self.dialect.local_time)
         self.auto_upgrade = auto_upgrade
         self.patience = patience
@@ -308,3 +300,16 @@ def reason(error: BaseException) -> str:
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     lines = str(original).strip().splitlines()
     return lines[0].strip().rstrip(".") if lines else type(original).__name__
+
+
+def _dialect_of(backend: str) -> type[Dialect]:
+    """Return the dialect of a URL's database. Only what is used is imported: each costs a start some time."""
+    if backend == "sqlite":
+        return SQLite
+    if backend == "postgresql":
+        from .postgresql import PostgreSQL
+
+        return PostgreSQL
+    from . import mysql
+
+    return {"mysql": mysql.MySQL, "mariadb": mysql.MariaDB}[backend]

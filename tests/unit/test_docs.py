@@ -124,8 +124,8 @@ def test_every_command_is_documented() -> None:
 
 def commands(command: click.Command, path: str) -> Iterator[str]:
     yield path
-    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
-        yield from commands(inner, f"{path} {name}")
+    for name in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
+        yield from commands(command.commands[name], f"{path} {name}")
 
 
 def test_every_address_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from flask import Flask
@@ -126,8 +127,10 @@ def test_help_needs_no_app(words: list[str], tmp_path: Path, monkeypatch: pytest
 
 def test_every_command_and_every_option_says_what_it_does() -> None:
     silent = []
-    for group in (scheduler_commands, scheduler_commands.commands["db"]):
+    context = click.Context(scheduler_commands)
+    for group in (scheduler_commands, scheduler_commands.get_command(context, "db")):
         assert isinstance(group, Commands)
+        assert group.list_commands(context)
         for command in group.commands.values():
             silent += [] if command.help else [command.name]
             silent += [p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", "")]
@@ -193,6 +196,18 @@ def test_downgrade_asks_in_a_terminal_and_takes_no_for_an_answer(stock: Client, 
     (_, kept, code), (_, removed, again) = terminal.close()
     assert (code, "Error: Nothing was changed.\n" in kept) == (1, True)
     assert (again, "went from 1_0 to nothing." in removed) == (0, True)
+
+
+def test_a_server_that_has_the_group_imports_none_of_the_commands_until_one_is_asked_for() -> None:
+    script = (
+        "import sys, click, flask, scheduler_app\n"
+        "app = flask.Flask('a'); scheduler_app.Scheduler(app)\n"
+        "asked = lambda: 'scheduler_app.cli.status' in sys.modules\n"
+        "group = app.cli.commands['scheduler']\n"
+        "print(asked(), group.get_command(click.Context(group), 'status').name, asked())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "status", "True"]
 
 
 def test_the_entry_point_names_the_group() -> None:

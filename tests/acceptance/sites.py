@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -181,30 +182,48 @@ SERVE_UWSGI = f"import sys; sys.path += {_PACKAGES}; import pyuwsgi; pyuwsgi.run
 
 _UWSGI = ("-c", SERVE_UWSGI, "--http-socket", "127.0.0.1:PORT", "--die-on-term")
 UWSGI = (*_UWSGI, "--module", "service:create_app()", "--enable-threads")
-GUNICORN = ("-m", "gunicorn", "-w", "3", "-b", "127.0.0.1:PORT", "service:create_app()")
 FLASK = ("-m", "flask", "--app", "service")
-SERVERS = {
-    "gunicorn sync": (*GUNICORN, "-k", "sync"),
-    "gunicorn sync preload": (*GUNICORN, "-k", "sync", "--preload"),
-    "gunicorn gthread": (*GUNICORN, "-k", "gthread", "--threads", "4"),
-    "gunicorn gthread preload": (*GUNICORN, "-k", "gthread", "--threads", "4", "--preload"),
-    "gunicorn gevent": (*GUNICORN, "-k", "gevent"),
-    "gunicorn gevent preload": (*GUNICORN, "-k", "gevent", "--preload"),
-    "uWSGI": (*UWSGI, "--threads", "2"),
-    "uWSGI without threads": (*_UWSGI, "--module", "without_threads:create_app()", "--master", "--processes", "3"),
-    "uWSGI master": (*UWSGI, "--master", "--processes", "3"),
-    "uWSGI master lazy-apps": (*UWSGI, "--master", "--processes", "3", "--lazy-apps"),
-    "waitress-serve": ("-m", "waitress", "--listen=127.0.0.1:PORT", "--call", "service:create_app"),
-    "waitress.serve": ("serve.py", "127.0.0.1:PORT"),
-    "flask run": (*FLASK, "run", "--port", "PORT"),
-    "flask run --debug": (*FLASK, "run", "--debug", "--port", "PORT"),
-    "flask run --reload": (*FLASK, "run", "--reload", "--port", "PORT"),
-    "flask run --debug --no-reload": (*FLASK, "run", "--debug", "--no-reload", "--port", "PORT"),
-    "app.run": ("run.py", "PORT"),
-    "app.run debug": ("run.py", "PORT", "debug"),
-    "app.run debug without reloader": ("run.py", "PORT", "debug", "no-reload"),
-}
+WORKERS = 2
+"""How many processes a server that has several is given."""
+
+
+def _gunicorn(workers: int) -> tuple[str, ...]:
+    return ("-m", "gunicorn", "-w", str(workers), "-b", "127.0.0.1:PORT", "service:create_app()")
+
+
+GUNICORN = _gunicorn(WORKERS)
+
+
+def _servers(workers: int) -> dict[str, tuple[str, ...]]:
+    gunicorn = _gunicorn(workers)
+    master = ("--master", "--processes", str(workers))
+    return {
+        "gunicorn sync": (*gunicorn, "-k", "sync"),
+        "gunicorn sync preload": (*gunicorn, "-k", "sync", "--preload"),
+        "gunicorn gthread": (*gunicorn, "-k", "gthread", "--threads", "4"),
+        "gunicorn gthread preload": (*gunicorn, "-k", "gthread", "--threads", "4", "--preload"),
+        "gunicorn gevent": (*gunicorn, "-k", "gevent"),
+        "gunicorn gevent preload": (*gunicorn, "-k", "gevent", "--preload"),
+        "uWSGI": (*UWSGI, "--threads", "2"),
+        "uWSGI without threads": (*_UWSGI, "--module", "without_threads:create_app()", *master),
+        "uWSGI master": (*UWSGI, *master),
+        "uWSGI master lazy-apps": (*UWSGI, *master, "--lazy-apps"),
+        "waitress-serve": ("-m", "waitress", "--listen=127.0.0.1:PORT", "--call", "service:create_app"),
+        "waitress.serve": ("serve.py", "127.0.0.1:PORT"),
+        "flask run": (*FLASK, "run", "--port", "PORT"),
+        "flask run --debug": (*FLASK, "run", "--debug", "--port", "PORT"),
+        "flask run --reload": (*FLASK, "run", "--reload", "--port", "PORT"),
+        "flask run --debug --no-reload": (*FLASK, "run", "--debug", "--no-reload", "--port", "PORT"),
+        "app.run": ("run.py", "PORT"),
+        "app.run debug": ("run.py", "PORT", "debug"),
+        "app.run debug without reloader": ("run.py", "PORT", "debug", "no-reload"),
+    }
+
+
+SERVERS = _servers(WORKERS)
 """Each server that must be right with no hooks, as arguments of `python`."""
+ALONE = _servers(1)
+"""The same with one process that serves, so that its slots are all there are."""
 
 
 @dataclass(frozen=True)
@@ -272,10 +291,13 @@ class Site:
 
     # -- its database ----------------------------------------------------------------------------------
 
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        return sa.create_engine(self.url, poolclass=NullPool)
+
     def rows(self, statement: str, **values: object) -> list[Any]:
         """Run one statement from outside and return its rows."""
-        engine = sa.create_engine(self.url, poolclass=NullPool)
-        with engine.begin() as connection:
+        with self._engine.begin() as connection:
             found = connection.execute(sa.text(statement), values)
             return list(found) if found.returns_rows else []
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.processes import ROOT, Process, environment, running, until
+from tests.acceptance.processes import NO_TLS, ROOT, Process, environment, running, until
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 SERVERS = {
@@ -34,7 +34,7 @@ def demo(folder: Path, server: str = "flask", **env: str) -> Iterator[Process]:
 def send(process: Process, method: str, path: str, **options: Any) -> httpx.Response:
     """Send what curl would, with whatever answer; a redirect is not followed."""
     url = f"http://127.0.0.1:{process.port}{path}"
-    return httpx.request(method, url, timeout=30, trust_env=False, **options)
+    return httpx.request(method, url, timeout=30, trust_env=False, verify=NO_TLS, **options)
 
 
 def remind(process: Process, message: str, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.acceptance.processes import Process, until
-from tests.acceptance.sites import FLASK, SERVERS, SERVICE, Site, make_site
+from tests.acceptance.sites import ALONE, FLASK, SERVICE, Site, make_site
 from tests.acceptance.starts import AMID_A_REQUEST, SIGINT, SIGTERM, TO_PARENT, End, ended_by
 
 WORKER = (*FLASK, "scheduler", "run")
@@ -33,10 +33,10 @@ QUICK_SECONDS = 5.0
 
 
 def command(server: str) -> tuple[str, ...]:
-    """Return the server's command, gunicorn's with one process so that one slot is all there is."""
+    """Return the server's command, with one process that serves, so that one slot is all there is."""
     if server == "flask scheduler run":
         return WORKER
-    return tuple("1" if part == "3" else part for part in SERVERS[server])
+    return ALONE[server]
 
 
 def begin(site: Site) -> None:

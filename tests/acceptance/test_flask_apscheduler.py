@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.processes import PATIENCE_SECONDS, Process, until
+from tests.acceptance.processes import NO_TLS, PATIENCE_SECONDS, Process, until
 from tests.acceptance.sites import FLASK, SERVICE, Site, make_site
 
 ON_TOP = """
@@ -69,7 +69,7 @@ def ask(process: Process, method: str, path: str, wanted: int, **body: Any) -> A
     """Ask the API as one who may, each time by a connection of its own; return what it says."""
     answer = httpx.request(
         method, f"http://127.0.0.1:{process.port}/aps{path}", json=body or None, auth=("ada", "secret"),
-        headers={"Connection": "close"}, timeout=PATIENCE_SECONDS, trust_env=False,
+        headers={"Connection": "close"}, timeout=PATIENCE_SECONDS, trust_env=False, verify=NO_TLS,
     )  # fmt: skip
     assert answer.status_code == wanted, f"{method} {path}: {answer.status_code}\n{answer.text}\n{process.said()}"
     return answer.json() if answer.headers.get("Content-Type") == "application/json" else None

@@ -14,7 +14,7 @@ import pytest
 from tests.acceptance.processes import Process, until
 from tests.acceptance.sites import make_site
 
-FORKS = 8
+FORKS = 5
 LOOPS = ("APScheduler", "scheduler-")
 """How the names of a loop's threads begin."""
 
@@ -166,7 +166,7 @@ def test_where_each_request_has_a_process_of_its_own_jobs_run_in_the_parent_alon
 ) -> None:
     site = make_site(tmp_path, store_url)
     (tmp_path / "processes.py").write_text(PROCESSES)
-    labels = [f"by HTTP {i}" for i in range(40)]
+    labels = [f"by HTTP {i}" for i in range(24)]
     with site.run("processes.py", "PORT") as process:
         process.wait_until_it_answers()
         until(lambda: site.workers() == 1, f"a worker\n{process.said()}")

@@ -7,12 +7,13 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.acceptance.guides import Guide, code, words
-from tests.acceptance.processes import PATIENCE_SECONDS, Process, environment, running, until
+from tests.acceptance.processes import NO_TLS, PATIENCE_SECONDS, Process, environment, running, until
 
 
 def run(folder: Path, *command: str) -> Process:
@@ -167,7 +168,9 @@ def check_its_api(process: Process) -> None:
     """Ask the API as nobody, as one with a wrong password, and as one who may."""
     address = f"http://127.0.0.1:{process.port}/apscheduler/jobs"
     given = [None, ("ada", "a guess"), ("ada", "a password of hers")]
-    answers = [httpx.get(address, auth=auth, timeout=PATIENCE_SECONDS, trust_env=False) for auth in given]
+    answers = [
+        httpx.get(address, auth=auth, timeout=PATIENCE_SECONDS, trust_env=False, verify=NO_TLS) for auth in given
+    ]
     assert [answer.status_code for answer in answers] == [401, 401, 200]
     assert {"nightly", "tidy"} <= {job["id"] for job in answers[-1].json()}
 

@@ -15,7 +15,7 @@ from flask import Flask
 
 from scheduler_app import JobHandle, JobState, Scheduler
 from tests.acceptance.processes import until
-from tests.acceptance.sites import FLASK, SECRET, SERVERS, WORK, Site, make_site
+from tests.acceptance.sites import ALONE, FLASK, SECRET, WORK, Site, make_site
 
 WORKER = (*FLASK, "scheduler", "run")
 PROCESSES = '{"default": {"type": "processes", "max_workers": 2, "memory_mb": 100, "max_jobs_per_process": 3}}'
@@ -158,8 +158,7 @@ def test_what_still_runs_after_the_drain_time_is_killed_and_given_back_unspent(t
 @pytest.mark.parametrize("factory", ["service:create_app()", "starter:create_app()"])
 def test_under_gunicorn_jobs_run_in_children_that_never_claim(factory: str, tmp_path: Path, sqlite_url: str) -> None:
     site = make(tmp_path, sqlite_url, SCHEDULER_APP=factory)
-    command = [factory if part.startswith("service:") else part for part in SERVERS["gunicorn gthread"]]
-    command = ["1" if part == "3" else part for part in command]
+    command = [factory if part.startswith("service:") else part for part in ALONE["gunicorn gthread"]]
     with site.run(*command) as process:
         process.wait_until_it_answers()
         process.post("/schedule", after=0, function="mark", label="a")

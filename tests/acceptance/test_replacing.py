@@ -17,7 +17,7 @@ from threading import Event
 import pytest
 
 from tests.acceptance.processes import PATIENCE_SECONDS, Process, until
-from tests.acceptance.sites import SERVERS, Site, make_site
+from tests.acceptance.sites import SERVERS, WORKERS, Site, make_site
 from tests.acceptance.starts import MAX_REQUESTS, SIGHUP, SIGUSR2, TO_WORKER, End, ended_by
 
 CLIENTS = 4
@@ -154,7 +154,7 @@ def test_processes_are_replaced_under_load_and_nothing_is_lost_or_repeated(
     assert server in ended_by(how, End.DRAINS)
     site = make_site(tmp_path, request.getfixturevalue(f"{database}_url"))
     with site.run(*command(server, how)) as process:
-        until(lambda: len(site.pids_that_registered()) >= 3, f"three workers\n{process.said()}")
+        until(lambda: len(site.pids_that_registered()) >= WORKERS, f"its workers\n{process.said()}")
         before = site.pids_that_registered()
         with under_load(process) as load:
             until(lambda: {line.pid for line in site.lines("ran")} & before, f"a job\n{process.said()}")

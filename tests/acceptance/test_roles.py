@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import Process, until
-from tests.acceptance.sites import FLASK, SERVERS, Site, make_site
+from tests.acceptance.sites import ALONE, FLASK, SERVERS, WORKERS, Site, make_site
 from tests.acceptance.starts import OWN_RELOAD, RELOAD, End, ended_by
 
 OVERDUE = ["overdue 1", "overdue 2"]
@@ -39,7 +39,7 @@ def test_an_embedded_script_runs_jobs_and_gives_its_row_back_at_its_end(tmp_path
 def test_an_embedded_scheduler_does_not_start_in_a_parent(server: str, tmp_path: Path, sqlite_url: str) -> None:
     site = make_site(tmp_path, sqlite_url, SCHEDULER_ROLE="embedded")
     with site.serve(server) as process:
-        count = 3 if server.startswith("gunicorn") else 1
+        count = WORKERS if server.startswith("gunicorn") else 1
         until(lambda: len(site.pids_that_registered()) == count, "every process that serves is a worker")
         # Longer than the grace that a process of this role has to show that it is a parent.
         process.post("/schedule", after=1.5, function="mark", label="later")
@@ -176,8 +176,7 @@ def test_a_job_that_does_not_end_within_the_drain_time_runs_again_after_a_reload
 def test_gunicorn_that_reloads_by_itself_lets_running_jobs_end(server: str, tmp_path: Path, sqlite_url: str) -> None:
     assert server in ended_by(OWN_RELOAD, End.DRAINS)
     site = make_site(tmp_path, sqlite_url)
-    command = ["1" if part == "3" else part for part in SERVERS[server]]
-    with site.run(*command, "--reload") as process:
+    with site.run(*ALONE[server], "--reload") as process:
         old = start_reloadable(site, process)
         touch(tmp_path / "work.py")
         site.wait_for("ending", "long")

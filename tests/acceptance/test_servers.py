@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import ROOT, Process, until
-from tests.acceptance.sites import FLASK, SERVERS, SERVICE, Site, make_site
+from tests.acceptance.sites import FLASK, SERVERS, SERVICE, WORKERS, Site, make_site
 from tests.acceptance.starts import Runs, Since, servers, start_of
 
 OVERDUE = [f"overdue {i}" for i in range(6)]
 NEW_PROCESSES = ["gunicorn gthread preload", "uWSGI master"]
 """Where processes that `multiprocessing` starts anew are tried too: they know nothing of whoever started them."""
-POSTGRESQL = ["gunicorn sync", "gunicorn gthread preload", "flask run --debug", "uWSGI master"]
+POSTGRESQL = ["gunicorn gthread preload", "uWSGI master"]
+"""Where processes come about by a fork of one that has the app, on a database whose connections do not bear it."""
 
 
 def pids_that_serve(server: str, process: Process, site: Site) -> set[int]:
     """Wait until each process that is to run jobs is a worker, and return their pids."""
     runs = start_of(server).runs
-    count = 3 if runs is Runs.WORKERS else 1
+    count = WORKERS if runs is Runs.WORKERS else 1
     until(lambda: len(site.pids_that_registered()) >= count, f"{count} workers\n{process.said()}")
     return {process.pid} if runs is Runs.ITSELF else process.children()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import Process, until
-from tests.acceptance.sites import FLASK, make_site
+from tests.acceptance.sites import FLASK, WORKERS, make_site
 from tests.acceptance.starts import Runs, Since, servers, start_of
 
 OVERDUE = ["overdue 1", "overdue 2"]
@@ -33,7 +33,7 @@ def test_a_server_without_threads_stores_jobs_runs_none_and_says_so_once_in_each
     why = WHY[server.split()[0]]
     with site.serve(server) as process:
         if server != "gunicorn gevent preload":  # whose watch began before gevent, and sees nothing of its greenlets
-            until(lambda: len(told_by(process, why)) == 3, f"the reason, at boot\n{process.said()}")
+            until(lambda: len(told_by(process, why)) == WORKERS, f"the reason, at boot\n{process.said()}")
         for number in range(6):
             process.post("/schedule", after=0, function="mark", label=f"by HTTP {number}")
         (tmp_path / "window.py").write_text("import work; work.observe('window')")
@@ -60,10 +60,10 @@ def test_a_loop_that_was_demanded_where_threads_are_greenlets_makes_the_process_
     site.schedule_here(OVERDUE)
     with site.serve("gunicorn gevent") as process:
         cannot = "scheduler cannot start in this process, and runs no job here until it can: gevent has made"
-        until(lambda: len(told_by(process, cannot)) == 3, f"the reason\n{process.said()}")
+        until(lambda: len(told_by(process, cannot)) == WORKERS, f"the reason\n{process.said()}")
         assert process.status("/scheduler/readyz") == 503
         assert process.get("/pid").is_success
-        assert len(told_by(process, "gevent has made")) == 3
+        assert len(told_by(process, "gevent has made")) == WORKERS
     assert site.pids_that_registered() == set()
 
 

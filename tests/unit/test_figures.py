@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ def test_the_figures_of_passing_tests_are_shown_and_those_of_a_failure_stay_in_i
         "def test_fails():\n    print('of the failure')\n    assert False\n"
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=no"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(command, cwd=tmp_path, env=plain, capture_output=True, text=True, timeout=50, check=False)
     lines = done.stdout.splitlines()
     place = next(number for number, line in enumerate(lines) if line.strip("= ") == "figures")
     assert lines[place + 1] == "test_kill.py::test_kills: sqlite: 12 acknowledged, 12 run"

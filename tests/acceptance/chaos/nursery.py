@@ -129,9 +129,11 @@ class _Children:
                 self._journal.write("died", victim=pid, status=status)
 
     def kill_all(self) -> None:
-        """Kill and reap everyone."""
+        """Kill and reap everyone, as if at once: none may live on for a moment and take over what another held."""
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in self._alive:
+                os.kill(pid, number)
         for pid in self._alive:
-            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 
 

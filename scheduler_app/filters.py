@@ -342,8 +342,9 @@ def _moments(text: str) -> tuple[datetime, datetime]:
 _COMPARISONS = (">=", ">", "<", "<=", "=")
 _SPELLED = {"after": ">=", "before": "<"}
 _PARAMETERS = {">=": "{}_after", "<": "{}_before", "~": "{}~"}
-_TIMES = ("created", "run_at", "started", "finished")
-_FIELD_OF = {f"{name}_{end}": name for name in _TIMES for end in _SPELLED}
+TIMES = ("created", "run_at", "started", "finished")
+"""What of a job is an instant."""
+_FIELD_OF = {f"{name}_{end}": name for name in TIMES for end in _SPELLED}
 """The spelled names of comparisons, for where < and > mean something else, and the field of each."""
 
 _Reader = Callable[[Sequence[_Said]], Any]
@@ -358,7 +359,7 @@ _READERS: Mapping[str, tuple[str, _Reader]] = {
     "tag": ("tags", _each),
     "error": ("errors", lambda listed: _each(listed, "~")),
     "q": ("texts", _each),
-    **{name: (name, _span) for name in _TIMES},
+    **{name: (name, _span) for name in TIMES},
 }
 NAMES = (*_READERS, *_FIELD_OF, "args.")
 """The names of all filters; after "args." comes that of an argument."""
@@ -381,7 +382,7 @@ def _words(wanted: JobFilter) -> Iterator[str]:
             yield f"{name}={value}"
     yield from (f"tag={tag}" for tag in wanted.tags)
     yield from (f"args.{'.'.join(one.path)}={one.text}" for one in wanted.arguments)
-    for name in _TIMES:
+    for name in TIMES:
         span: Span = getattr(wanted, name)
         for sign, instant in ((">=", span.since), ("<", span.until)):
             if instant is not None:

@@ -1,7 +1,8 @@
 """Shapes: what JSON may say, as JSON Schema; and reading a value by one, with every problem told by its place.
 
 One table of shapes checks what comes in, describes it to programs and documents it. Of JSON Schema (2020-12) it knows
-what `_CHECKS` and `_DEEPER` name. A shape may say under `READ` what Python makes of a value; that is never published.
+what `_CHECKS` and `_check_together` name; what else stands in a shape is published, and for its reader to check. A
+shape may say under `READ` what Python makes of a value; that is never published.
 """
 
 from __future__ import annotations

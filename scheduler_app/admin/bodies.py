@@ -44,6 +44,17 @@ _RUN_AT: Final = {**INSTANT, "description": "An instant; one that has passed mea
 _ONE_TIME: Final = {"required": ["delay_s", "run_at"]}
 
 
+MOVES: Mapping[str, str] = {"delay_s": "after", "run_at": "at", "by_s": "by"}
+"""The fields that say when a job is to run, and what the client calls them."""
+_ONE_MOVE: Final = {
+    "if": {"properties": {"action": {"const": "reschedule"}}},
+    "then": {"oneOf": [{"required": [name]} for name in MOVES]},
+    "else": {"properties": dict.fromkeys(MOVES, False)},
+}
+FILTER: Final = "job-filter"
+"""The format of a text in the filter language."""
+
+
 def _fields(properties: Mapping[str, Shape], **more: Any) -> Shape:
     return {"type": "object", "properties": properties, "additionalProperties": False, **more}
 
@@ -84,6 +95,7 @@ BODIES: Mapping[str, Shape] = {
             "action": {"enum": list(ACTIONS), "description": "What is done to each."},
             "filter": {
                 "type": "string",
+                "format": FILTER,
                 "minLength": 1,
                 "description": "Which jobs are meant: a [filter](filters.md), such as `state=failed task=mail.*`.",
             },
@@ -104,6 +116,8 @@ BODIES: Mapping[str, Shape] = {
         },
         required=["action"],
         **{"not": {"required": ["filter", "ids"]}},
+        oneOf=[{"required": ["filter"]}, {"required": ["ids"]}],
+        **_ONE_MOVE,
     ),
     "change_job": _fields(
         {"delay_s": _DELAY, "run_at": _RUN_AT, "priority": _PRIORITY, "tags": _TAGS},

@@ -13,7 +13,7 @@ from ..errors import BodyError, DelayError, FilterError, NaiveDatetimeError, Too
 from ..filters import parse_filter
 from ..shapes import Problems
 from .auth import current_actor
-from .bodies import read_body
+from .bodies import MOVES, read_body
 from .json_shapes import json_response
 from .params import no_parameters
 
@@ -21,9 +21,6 @@ logger = logging.getLogger("scheduler_app.admin")
 
 MOST_AT_ONCE = 10_000
 """How many jobs one request changes; what is left is for the next one."""
-
-MOVES = {"delay_s": "after", "run_at": "at", "by_s": "by"}
-"""The fields that say when a job is to run, and what the client calls them."""
 
 
 def bulk_jobs() -> Response:

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response
 
 from ..client import current_scheduler
-from ..shapes import published
+from ..shapes import PRINTABLE, published
 from .answering import conditional
 from .answers import EXAMPLES as SHOWN
 from .answers import SHAPES, ref
@@ -25,6 +25,7 @@ from .params import no_parameters
 
 Route = tuple[str, tuple[str, ...], Callable[..., Any]]
 
+_IN_PATH = {"type": "string", "format": PRINTABLE, "minLength": 1}
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -73,6 +74,7 @@ def _operation(address: str, method: str, action: Callable[..., Any]) -> dict[st
     role, known = RULES.get(name, "admin"), operation_of(name)
     said: dict[str, Any] = {
         "summary": summary_of(action),
+        **({"description": known.description} if known.description else {}),
         "tags": [address.removeprefix("/api/v1").split("/")[1].partition(".")[0]],
         "x-role": role,
         "parameters": [*_in_path(address), *_in_query(known.query), *_in_headers(name)],
@@ -84,7 +86,8 @@ def _operation(address: str, method: str, action: Callable[..., Any]) -> dict[st
     if role == OPEN:
         said["security"] = []
     if name in BODIES:
-        said["requestBody"] = {"required": True, "content": {"application/json": _body(name)}}
+        needed = any(word in BODIES[name] for word in ("required", "minProperties"))
+        said["requestBody"] = {"required": needed, "content": {"application/json": _body(name)}}
     return said
 
 
@@ -95,7 +98,7 @@ def _body(action: str) -> dict[str, Any]:
 
 def _in_path(address: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}, "example": example}
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATH, "example": example}
         for name in _PARAMETER.findall(address)
         if (example := SHOWN.get(name, "mail"))
     ]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from ..client.options import LONGEST_NAME
 from ..client.scheduled import MOST_PREVIEWED
-from ..filters import Sort
-from ..jobs import JobState
-from ..shapes import PRINTABLE, Shape
+from ..filters import TIMES, Sort
+from ..jobs import JobState, Priority
+from ..shapes import INSTANT, PRINTABLE, Shape
 from .answers import page_of, ref
 from .auth import OPEN
 
@@ -22,12 +22,30 @@ class Operation:
     """By status; None for an answer without a body."""
     errors: tuple[int, ...] = ()
     query: Mapping[str, Shape] = field(default_factory=dict)
+    description: str = ""
+    """What its first sentence leaves open."""
 
 
 _JOB, _SCHEDULE = ref("Job"), ref("Schedule")
 _TEXT = {"type": "string", "format": PRINTABLE, "minLength": 1, "maxLength": LONGEST_NAME}
 _PAGE = {"type": "integer", "minimum": 1, "maximum": 200}
 _CURSOR = {"type": "string", "description": "What `next_cursor` of the page before says."}
+_TEXTS = {"type": "array", "items": _TEXT}
+FILTERS: Mapping[str, Shape] = {
+    "id": _TEXTS,
+    "state": {"type": "array", "items": {"enum": [state.value for state in JobState]}},
+    "task": {**_TEXT, "pattern": r"^[^*]+\*?$", "description": "A name; or how it begins, with a `*` at its end."},
+    "queue": _TEXT,
+    "key": {**_TEXT, "description": "A key; or how it begins, with a `*` at its end."},
+    "schedule": {**_TEXT, "description": "The schedule that made them."},
+    "priority": {"type": "array", "items": {"enum": [priority.name.lower() for priority in Priority]}},
+    "tag": {**_TEXTS, "description": "All of these."},
+    **{f"{time}_after": {**INSTANT, "description": "Then or later."} for time in TIMES},
+    **{f"{time}_before": {**INSTANT, "description": "Sooner than that."} for time in TIMES},
+    "error~": {**_TEXTS, "description": "What the error holds."},
+    "q": {**_TEXTS, "description": "What the id, the task, the queue, the key, a tag or the error holds."},
+}
+"""What narrows a list of jobs: the filter language but for `args.NAME`, whose names are the arguments'."""
 _ASKED = Operation({200: _JOB}, (409,))
 _SOON = Operation({202: _JOB}, (409,))
 
@@ -38,13 +56,12 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: page_of("Job"), 304: None},
         (400,),
         {
-            "state": {"type": "array", "items": {"enum": [state.value for state in JobState]}},
-            "queue": _TEXT,
-            "task": _TEXT,
+            **FILTERS,
             "sort": {"enum": [sort.value for sort in Sort]},
             "limit": _PAGE,
             "cursor": _CURSOR,
         },
+        "All conditions hold at once. An argument is one, too: `args.user=1` by its name, `args.0=1` by its place.",
     ),
     "bulk_jobs": Operation({200: {"type": "object"}}, (409,)),
     "create_job": Operation({201: _JOB, 200: _JOB}, (409,)),

@@ -89,7 +89,7 @@ def body(known: Sequence[str]) -> dict[str, Any]:
     Raises `BadRequest` for one that is not a JSON object, and `BodyError` for fields that are not `known`.
     """
     hint = f"It takes {', '.join(known)}." if known else "Leave it empty: this takes no fields."
-    fields = json_body(hint, LARGEST_BODY)
+    fields = json_body(hint, LARGEST_BODY, blank_is_empty=True)
     unknown = [name for name in fields if name not in known]
     if unknown:
         end = "" if known else "; leave the body empty"
@@ -98,7 +98,7 @@ def body(known: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def json_body(hint: str, most: int) -> dict[str, Any]:
+def json_body(hint: str, most: int, *, blank_is_empty: bool = False) -> dict[str, Any]:
     """Return the JSON object that the body is, {} where there is none; `hint` is what it should have been.
 
     Raises `BadRequest` for one that is none, and `RequestEntityTooLarge` for one of more than `most` bytes.
@@ -106,8 +106,9 @@ def json_body(hint: str, most: int) -> dict[str, Any]:
     data = request.stream.read(most + 1)
     if len(data) > most:
         raise RequestEntityTooLarge(f"The body has more than {most} bytes.")
+    is_empty = not (data.strip() if blank_is_empty else data)
     try:
-        fields = json.loads(data, parse_constant=_finite, parse_float=_finite) if data.strip() else {}
+        fields = {} if is_empty else json.loads(data, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest(f"The body is not JSON. {hint}") from None
     if not isinstance(fields, dict):

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.acceptance.processes import NO_TLS, PATIENCE_SECONDS, Process, until
-from tests.acceptance.sites import FLASK, SERVICE, Site, make_site
+from tests.acceptance.sites import FLASK, SERVICE, WORKERS, Site, make_site
 
 ON_TOP = """
 from flask_apscheduler import APScheduler
@@ -146,7 +146,7 @@ def test_its_start_starts_nothing_in_a_parent_and_its_api_answers_nobody_without
     site = site_with_it_on_top(tmp_path, sqlite_url, seconds=OFTEN, auth=False)
     with site.serve(server) as process:
         wait_for_ticks(site, 3, "configured", "decorated")
-        count = 3 if server.startswith("gunicorn") else 1
+        count = WORKERS if server.startswith("gunicorn") else 1
         until(lambda: len(site.pids_that_registered()) == count, "every process that serves is a worker")
         assert site.pids_that_registered() == process.children()
         ask(process, "GET", "/jobs", 404)

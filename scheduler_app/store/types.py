@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, String, Text, case
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 MYSQL = ("mysql", "mariadb")
@@ -56,8 +57,20 @@ class Instant(TypeDecorator[datetime]):
         return self.result_processor(dialect, None)(value)
 
 
+class UnreadableInstantError(SQLAlchemyError, ValueError):
+    """A hand in SQLite's file has put there what is no instant; other databases have errors of their own for that."""
+
+    def __init__(self, value: object) -> None:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        super().__init__(f"where an instant should be stands {shown}; a process that runs jobs puts that row aside")
+
+
 def _from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    try:
+        return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    except (TypeError, ValueError):
+        raise UnreadableInstantError(value) from None
 
 
 def _in_utc(value: datetime | None) -> datetime | None:

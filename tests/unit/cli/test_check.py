@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from scheduler_app.cli import Exit
 from scheduler_app.client import Client, Declaration, checking
 from scheduler_app.jobs import Job
 from scheduler_app.payload import Signer, derive_key
@@ -95,3 +96,14 @@ def test_schedules_are_checked_too(app: Flask, client: Client, flask_scheduler: 
         "forged": ("schedule", "signature"),
         "gone": ("schedule", "signature"),
     }
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "list", "status"])
+def test_a_time_that_a_hand_has_spoilt_is_told_with_what_stands_there_and_no_traceback(
+    command: str, client: Client, flask_scheduler: Run
+) -> None:
+    write(client, put(client, Size.SMALL, after=50), run_at="noon")
+    done = flask_scheduler(command)
+    assert done.exit_code == Exit.UNUSABLE
+    assert "where an instant should be stands 'noon'; a process that runs jobs puts that row aside" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from .adopting import Adopted, Fate
 from .after import Holds
 from .auditing import audited
 from .binding import Misfit, Unbound
-from .bulk import ACTIONS, Bulk
+from .bulk import ACTIONS
 from .calls import Calls
 from .checking import Checked, UnknownTask
 from .client import Client
@@ -19,6 +19,7 @@ from .declaration import Declaration, declaration_of
 from .explain import Explanation
 from .handle import JobHandle
 from .listing import Page
+from .many import Bulk
 from .options import Options, make_options
 from .queueing import QueueStatus
 from .reach import Limits

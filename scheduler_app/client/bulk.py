@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
-from .. import signals
-from ..asking import RULES, Answer, Verb, answer
-from ..errors import CountError, DuplicateKeyError, FilterError, TooFarError, did_you_mean
+from ..asking import RULES, Verb
+from ..errors import CountError, FilterError, did_you_mean
 from ..filters import JobFilter
-from ..jobs import FINISHED, HELD, JobState
-from ..store import Connection, cancelling, change, find, prune, when
+from ..jobs import JobState
+from ..store import Connection, change, find, when
 from ..store.filtering import Position
 from .auditing import Tally
 from .changing import Changing
 from .listing import Listing, wanted_by
+from .many import Bulk, Cancel, Delete, Do, Each
 from .queueing import COUNT_CAP
 from .times import Delay, shift_of
 from .timing import Change
@@ -27,34 +26,6 @@ ACTIONS = tuple(verb.value for verb in Verb if verb is not Verb.CHANGE)
 
 AT_ONCE = 100
 """How many jobs one transaction changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """What came of acting on many jobs, in numbers."""
-
-    matched: int = 0
-    """How many were meant: of ids, those that are there."""
-    done: int = 0
-    """How many are now as was asked, those included that were so already."""
-    asked: int = 0
-    """How many run, and were asked to stop."""
-    conflicts: int = 0
-    """How many could not be changed: their state had moved on, or a newer job holds their key."""
-    missing: int = 0
-    """How many ids are those of no job."""
-    complete: bool = True
-    """Whether that is all; otherwise there are more."""
-
-    def __add__(self, other: Bulk) -> Bulk:
-        return Bulk(
-            self.matched + other.matched,
-            self.done + other.done,
-            self.asked + other.asked,
-            self.conflicts + other.conflicts,
-            self.missing + other.missing,
-            self.complete and other.complete,
-        )
 
 
 class Bulking(Changing, Listing):
@@ -120,7 +91,7 @@ class Bulking(Changing, Listing):
 
     # -- going through them ------------------------------------------------------------------------------
 
-    def _bulk_of(self, wanted: JobFilter, do: _Do, at_most: int | None, note: Tally) -> Bulk:
+    def _bulk_of(self, wanted: JobFilter, do: Do, at_most: int | None, note: Tally) -> Bulk:
         total = Bulk()
         position: Position | None = None
         while True:
@@ -144,7 +115,7 @@ class Bulking(Changing, Listing):
                 return ids, seen.position
         return ids, None
 
-    def _bulk_of_ids(self, ids: Sequence[str], do: _Do, expect: int | None, dry_run: bool, note: Tally) -> Bulk:
+    def _bulk_of_ids(self, ids: Sequence[str], do: Do, expect: int | None, dry_run: bool, note: Tally) -> Bulk:
         if expect is not None and len(ids) != expect:
             raise CountError(len(ids), True, expect)
         total = Bulk()
@@ -159,7 +130,7 @@ class Bulking(Changing, Listing):
     def _states_of(self, ids: Sequence[str], connection: Connection) -> dict[str, str]:
         return find.states_of(connection, self.store.dialect, ids)
 
-    def _do_some(self, ids: Sequence[str], do: _Do, note: Tally) -> Bulk:
+    def _do_some(self, ids: Sequence[str], do: Do, note: Tally) -> Bulk:
         if not ids:
             return Bulk()
         tally, tell = self.store.write(note.beside(partial(do.once, sorted(ids)), _counts))
@@ -168,7 +139,7 @@ class Bulking(Changing, Listing):
 
     # -- what is done ------------------------------------------------------------------------------------
 
-    def _doer(self, action: str, after: Delay | None, at: datetime | None, by: Delay | None) -> _Do:
+    def _doer(self, action: str, after: Delay | None, at: datetime | None, by: Delay | None) -> Do:
         """Return what does it. Raises `FilterError` for an action that there is not, and as `reschedule`."""
         moves = sum(given is not None for given in (after, at, by))
         if action not in ACTIONS:
@@ -177,10 +148,10 @@ class Bulking(Changing, Listing):
         if moves != (action == Verb.RESCHEDULE):
             raise TypeError("bulk() takes one of after=..., at=... and by=... with 'reschedule', and with nothing else")
         if action == Verb.DELETE:
-            return _Delete(self)
+            return Delete(self)
         if action == Verb.CANCEL:
-            return _Cancel(self)
-        return _Each(self, Verb(action), self._change_of(Verb(action), after, at, by))
+            return Cancel(self)
+        return Each(self, Verb(action), self._change_of(Verb(action), after, at, by))
 
     def _change_of(
         self, verb: Verb, after: Delay | None, at: datetime | None, by: Delay | None
@@ -217,113 +188,3 @@ def _allowed(action: str, wanted: JobFilter) -> JobFilter:
 def _counts(answered: tuple[Bulk, Callable[[], None]]) -> dict[str, int]:
     tally, _ = answered
     return {"done": tally.done, "asked": tally.asked, "conflicts": tally.conflicts}
-
-
-# -- doing it to some ----------------------------------------------------------------------------------
-
-
-class _Do:
-    """Does one thing to some jobs in one transaction; harmless to repeat."""
-
-    def __init__(self, client: Bulking) -> None:
-        self.client = client
-
-    def once(self, ids: Sequence[str], connection: Connection) -> tuple[Bulk, Callable[[], None]]:
-        """Do it; return the tally, and what tells of it once it is committed."""
-        raise NotImplementedError
-
-    def conflicts(self, states: dict[str, str]) -> int:
-        """Return how many jobs in these states could not be changed."""
-        raise NotImplementedError
-
-
-class _Delete(_Do):
-    def once(self, ids: Sequence[str], connection: Connection) -> tuple[Bulk, Callable[[], None]]:
-        dialect = self.client.store.dialect
-        there = find.states_of(connection, dialect, ids)
-        prune.delete_if_finished(connection, dialect, ids)
-        left = find.states_of(connection, dialect, ids)
-        gone = [job_id for job_id in there if job_id not in left]
-        return Bulk(done=len(gone), conflicts=len(left)), partial(self._tell, gone)
-
-    def _tell(self, gone: Sequence[str]) -> None:
-        for job_id in gone:
-            signals.job_deleted.send(self.client, job_id=job_id)
-
-    def conflicts(self, states: dict[str, str]) -> int:
-        return sum(state not in FINISHED for state in states.values())
-
-
-class _Asked(_Do):
-    def __init__(self, client: Bulking, verb: Verb) -> None:
-        super().__init__(client)
-        self.verb = verb
-
-    def conflicts(self, states: dict[str, str]) -> int:
-        return sum(answer(self.verb, JobState(state)) is Answer.NO for state in states.values())
-
-    def tally(self, connection: Connection, rest: Sequence[str], done: int, asked: int = 0) -> Bulk:
-        """Count those, too, that were not changed: what a job allows in the state it has is no conflict."""
-        states = find.states_of(connection, self.client.store.dialect, rest) if rest else {}
-        no = sum(answer(self.verb, JobState(state)) in (Answer.NO, Answer.YES) for state in states.values())
-        already = len(states) - no
-        stopping = sum(state in HELD for state in states.values()) if self.verb is Verb.CANCEL else 0
-        return Bulk(done=done + already - stopping, asked=asked + stopping, conflicts=no + len(rest) - len(states))
-
-
-class _Cancel(_Asked):
-    def __init__(self, client: Bulking) -> None:
-        super().__init__(client, Verb.CANCEL)
-
-    def once(self, ids: Sequence[str], connection: Connection) -> tuple[Bulk, Callable[[], None]]:
-        store = self.client.store
-        stopped = cancelling.cancel_if_live(connection, store.dialect, ids, store.clock.now())
-        rest = [job_id for job_id in ids if job_id not in {*stopped.cancelled, *stopped.asked}]
-        tally = self.tally(connection, rest, len(stopped.cancelled), len(stopped.asked))
-        return tally, lambda: self.client._tell_of(stopped)
-
-
-class _Each(_Asked):
-    """Changes one job after another, as its own verb does."""
-
-    def __init__(self, client: Bulking, verb: Verb, change: Callable[[], Change]) -> None:
-        super().__init__(client, verb)
-        self._change = change
-        self._made: tuple[Sequence[str], Change] = ((), change())
-
-    def once(self, ids: Sequence[str], connection: Connection) -> tuple[Bulk, Callable[[], None]]:
-        if self._made[0] is not ids:  # another batch, and not the same one once more
-            self._made = ids, self._change()
-        done = [job_id for job_id in ids if self._is_changed(connection, job_id)]
-        tally = self.tally(connection, [job_id for job_id in ids if job_id not in {*done}], len(done))
-        return tally, lambda: self._tell(done)
-
-    def _is_changed(self, connection: Connection, job_id: str) -> bool:
-        try:
-            return self._made[1](connection, job_id)
-        except (DuplicateKeyError, TooFarError):
-            return False
-
-    def _tell(self, done: Sequence[str]) -> None:
-        client = self.client
-        signal, has_time = _SIGNALS[self.verb]
-        changed = client.store.read(lambda connection: find.jobs_of(connection, client.store.dialect, done))
-        waiting = [job.run_at for job in changed.values() if job.state is JobState.SCHEDULED]
-        if waiting:
-            client._wake_for(min(waiting))
-        for job_id in done:
-            if not has_time:
-                signal.send(client, job_id=job_id)
-            elif job_id in changed:
-                signal.send(client, job_id=job_id, run_at=changed[job_id].run_at)
-
-
-_SIGNALS: dict[Verb, tuple[Any, bool]] = {
-    Verb.RESCHEDULE: (signals.job_rescheduled, True),
-    Verb.RUN_NOW: (signals.job_rescheduled, True),
-    Verb.PAUSE: (signals.job_paused, False),
-    Verb.RESUME: (signals.job_resumed, True),
-    Verb.RETRY: (signals.job_retried, False),
-    Verb.RELEASE: (signals.job_mended, False),
-}
-"""What tells of each verb, and whether it tells of the job's time."""

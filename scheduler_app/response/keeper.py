@@ -68,6 +68,8 @@ class Keeper:
         """How many calls may wait for one response."""
         self.era = 0
         """In which process this is: one more after each fork."""
+        self.on_collecting: Callable[[bool], None] = lambda _begins: None
+        """Called, under the lock, when the first response has calls to store, and when none has any more."""
         self._ends_well = False
         self._forget()
 
@@ -79,6 +81,7 @@ class Keeper:
         self.lock = RLock()
         """For what responses and the keeper share; held for microseconds, never during a write. Taken again where the
         collector ends a forgotten body in the middle of that, and the body's last act is to defer a call."""
+        self._collecting = 0
         self._open: WeakSet[Open] = WeakSet()
         self._ended: list[_Ended] = []
         self._wake = Event()
@@ -91,6 +94,12 @@ class Keeper:
         self._forget()
 
     # -- from the thread that serves a request ---------------------------------------------------------
+
+    def count_collecting(self, begins: bool) -> None:
+        """Hear, under the lock, that a response has calls to store from now on, or has none any more."""
+        self._collecting += 1 if begins else -1
+        if self._collecting == (1 if begins else 0):
+            self.on_collecting(begins)
 
     def watch(self, response: Open) -> None:
         """Put off the fallback of a response's jobs for as long as it is open. Under the lock."""

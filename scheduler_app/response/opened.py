@@ -44,6 +44,8 @@ class OpenResponse:
     """Whether its body was handed over whole, so that only its close is missing: no fallback is put off then."""
     _phase = COLLECTING
     _calls: list[Deferred] | tuple[()] = ()
+    _is_heard = False
+    """Whether Flask's end of the view is heard on its behalf."""
     _rows: Sequence[Row] = ()
 
     def __init__(self, keeper: Keeper) -> None:
@@ -82,11 +84,19 @@ class OpenResponse:
             calls = self._calls or []
             self._check_room(calls)
             calls.append(call)
-            self._calls = calls
+            self._have(calls)
             if self._phase is COLLECTING:
                 return True
             calls.pop()
+            self._have(calls)
             return False
+
+    def _have(self, calls: list[Deferred] | tuple[()]) -> None:
+        """Have these to store, under the lock. Flask's end of the view is heard only while there are some."""
+        self._calls = calls
+        if self._is_heard is not bool(calls) and self._era == self._keeper.era:
+            self._is_heard = bool(calls)
+            self._keeper.count_collecting(self._is_heard)
 
     def _check_room(self, taken: Sequence[object]) -> None:
         if len(taken) >= self._keeper.most_calls:
@@ -112,7 +122,7 @@ class OpenResponse:
         """Forget a call that is not stored yet; whether it was one."""
         with self._keeper.lock:
             before = self._calls
-            self._calls = [call for call in before if call.new.id != job_id]
+            self._have([call for call in before if call.new.id != job_id])
             return len(self._calls) < len(before)
 
     @property
@@ -140,7 +150,8 @@ class OpenResponse:
         if not self._calls:
             return
         with self._keeper.lock:
-            calls, self._calls = self._calls, ()
+            calls = self._calls
+            self._have(())
         if calls:
             self._store(calls)
 
@@ -160,7 +171,7 @@ class OpenResponse:
     def drop(self) -> None:
         """Forget what was deferred, because the view ended in an error; what is meant to run even then stays."""
         with self._keeper.lock:
-            self._calls = [call for call in self._calls if call.even_on_error]
+            self._have([call for call in self._calls if call.even_on_error])
             dropped = [row for row in self._rows if row.drops]
             self._rows = [row for row in self._rows if not row.drops]
             if self._phase is STORED:

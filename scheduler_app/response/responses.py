@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from flask import Flask, got_request_exception, has_request_context, request, request_finished
 
@@ -24,16 +26,26 @@ class Responses:
     def install(self, app: Flask) -> None:
         """See each response of an app: its making by Flask's signals, its close by a middleware.
 
-        Middleware that was put on the app before is inside, what is put on it later outside.
+        Middleware that was put on the app before is inside, what is put on it later outside. The end of a view is
+        heard only while some view has deferred a call: a signal with a receiver takes each request longer.
         """
         app.wsgi_app = ResponseMiddleware(app.wsgi_app, self._key, self._keeper)  # type: ignore[method-assign]
-        request_finished.connect(self._on_finished, app)
+        self._keeper.on_collecting = partial(self._hear_finished, ref(app))
         got_request_exception.connect(self._on_exception, app)
 
     def withdraw(self, app: Flask) -> None:
         """Hear no more of an app's responses. Its middleware stays where it was put."""
-        request_finished.disconnect(self._on_finished, app)
+        with self._keeper.lock:
+            self._keeper.on_collecting = lambda _begins: None
+            request_finished.disconnect(self._on_finished)
         got_request_exception.disconnect(self._on_exception, app)
+
+    def _hear_finished(self, app: ref[Flask], begins: bool) -> None:
+        found = app()
+        if begins and found is not None:
+            request_finished.connect(self._on_finished, found)
+        else:
+            request_finished.disconnect(self._on_finished)  # from its sender alone, the signal would not forget it
 
     def current(self) -> OpenResponse | None:
         """Return the response that this code works for; None outside a request.
@@ -46,7 +58,7 @@ class Responses:
     def _make_receiver(self) -> Callable[..., None]:
         """Return what stores the calls of a finished request; an error in that makes the response a 500.
 
-        A plain function, since each request pays for it: a signal reaches a bound method thrice as slowly.
+        A plain function: a signal reaches a bound method thrice as slowly.
         """
 
         def on_finished(_app: Flask, **_: Any) -> None:

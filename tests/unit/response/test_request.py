@@ -429,3 +429,53 @@ def test_nothing_is_logged_where_nothing_fails(app: Flask, caplog: pytest.LogCap
     Exchange(app, "/ok/it").finish()
     assert seen(app) == {"it": RELEASED}
     assert caplog.records == []
+
+
+def is_heard(app: Flask) -> bool:
+    """Whether a receiver of ours would hear of the end of a view."""
+    receivers = list(request_finished.receivers_for(app))
+    return any(one.__module__ == "scheduler_app.response.responses" for one in receivers)
+
+
+def test_flasks_signal_has_a_receiver_only_while_a_view_has_calls_to_store(app: Flask) -> None:
+    heard: list[bool] = []
+
+    def look() -> None:
+        heard.append(is_heard(app))
+
+    @app.get("/asked/<how>")
+    def asked(how: str) -> str:
+        look()
+        job = after_response(call, "withdrawn")
+        look()
+        job.cancel()
+        look()
+        after_response(call, how)
+        if how == "raises":
+            raise RuntimeError(how)
+        return how
+
+    for how in ("ok", "raises", "ok"):
+        Exchange(app, f"/asked/{how}").finish()
+        look()
+    assert heard == 3 * [False, True, False, False]
+
+
+def test_two_requests_that_overlap_are_both_heard_to_their_end(app: Flask) -> None:
+    entered, leave = threading.Barrier(2), threading.Event()
+
+    @app.get("/both/<name>")
+    def both(name: str) -> str:
+        after_response(call, name)
+        entered.wait(10)
+        if name == "second":
+            leave.wait(10)
+        return name
+
+    slow = threading.Thread(target=lambda: Exchange(app, "/both/second").finish())
+    slow.start()
+    assert Exchange(app, "/both/first").finish() == b"first"
+    leave.set()
+    slow.join(10)
+    assert seen(app) == {"first": RELEASED, "second": RELEASED}
+    assert not is_heard(app)

@@ -61,7 +61,9 @@ migrations: $(DEV)/.stamp ## Test the schema up, down and beside the app's own
 acceptance: $(DEV)/.stamp ## Test with real processes and servers, short kill tests included
 	@$(call suite,$(ACCEPTANCE_BUDGET),$@,$(ACCEPTANCE_PROCESSES))
 
-chaos: $(DEV)/.stamp ## Kill, stop and cut off real processes for long (each test CHAOS_SECONDS=600)
+chaos: $(DEV)/.stamp ## Kill, stop and cut off real processes for long (each test CHAOS_SECONDS=600), and play at random for long
+	SCHEDULER_TEST_TRANSACTIONS=10000 SCHEDULER_TEST_LIVES=10000 \
+		$(DEV)/bin/python -m pytest tests/conformance/test_join_random.py tests/conformance/test_life.py -s
 	SCHEDULER_TEST_CHAOS_SECONDS='$(CHAOS_SECONDS)' $(DEV)/bin/python -m pytest tests/acceptance -m chaos -s
 
 bench: $(BENCHMARKS)/.stamp ## Measure beside the peer and the bare limit (what: BENCH="schedule --store postgresql ...")

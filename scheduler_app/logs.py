@@ -222,6 +222,12 @@ def _queue_resumed(_: Any, *, queue: str) -> None:
     machine.info("queue resumed queue=%r; its jobs run again", queue)
 
 
+def _queue_unattended(_: Any, *, queue: str) -> None:
+    machine.warning(
+        "no live worker serves queue=%r; its jobs are stored and wait: start the app, or 'flask scheduler run'", queue
+    )
+
+
 _RECEIVERS: dict[NamedSignal, Callable[..., None]] = {
     signals.scheduler_started: _started,
     signals.client_started: _client_started,
@@ -251,4 +257,5 @@ _RECEIVERS: dict[NamedSignal, Callable[..., None]] = {
     signals.schedule_paused: _schedule_paused,
     signals.queue_paused: _queue_paused,
     signals.queue_resumed: _queue_resumed,
+    signals.queue_unattended: _queue_unattended,
 }

@@ -29,6 +29,10 @@ class Refusal(StrEnum):
     """It did not start in time, or its worker must not start work now."""
 
 
+NOT_KEPT = "result not kept: "
+"""How the error of a job begins that has succeeded, and whose result could not be stored."""
+
+
 @dataclass(slots=True, eq=False)
 class Result:
     """How one attempt ended, as the runner saw it. `outcome` or `refusal` is set; neither where it was put off."""

@@ -133,6 +133,9 @@ queue_paused = _signals.signal("queue-paused")
 queue_resumed = _signals.signal("queue-resumed")
 """A queue was resumed by a person (one whose pause just ends is not told): `queue`."""
 
+queue_unattended = _signals.signal("queue-unattended")
+"""A job was stored in a queue that no live worker serves; told once a minute, by each process that stores: `queue`."""
+
 worker_died = _signals.signal("worker-died")
 """Another worker was found dead: `worker_id`, `host`, `pid`, `reason`, `jobs` (how many it held)."""
 

@@ -138,7 +138,7 @@ def _shown(client: Client, job: Job) -> Job:
 def _ended(job: Job) -> str:
     """Return in words how a job ended, and where to read more if that was not well."""
     if job.state is JobState.SUCCEEDED:
-        return "It succeeded."
+        return f"It succeeded; {printable(job.error)}." if job.error else "It succeeded."
     how = _HOW.get(job.state, f"It is {job.state.value}")
     why = f": {printable(job.error)}" if job.error else ""
     return f"{how}{why}. See more with 'flask scheduler show {job.id}'."

@@ -55,6 +55,8 @@ class Client(Adopting, Bulking, Amending, Looking, Scheduled, Checking):
         self.joins: Callable[[], Any] | None = None
         """Gives the session that calls of the app's code join where they name none; a door's calls never do."""
         self._response = response
+        self.on_queue: Callable[[str], None] = lambda _queue: None
+        """Hears of the queue of each job that was stored."""
 
     def schedule_after(
         self, seconds: Delay, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options = NONE
@@ -237,6 +239,8 @@ class Client(Adopting, Bulking, Amending, Looking, Scheduled, Checking):
     def _told(self, new: Sequence[NewJob]) -> None:
         faults.reach("insert-after-commit")
         self._wake_for(min(job.run_at for job in new))
+        for queue in {job.queue for job in new}:
+            self.on_queue(queue)
         if signals.job_scheduled.receivers:
             for job in new:
                 signals.job_scheduled.send(self, job_id=job.id, task=job.task, run_at=job.run_at, queue=job.queue)

@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import signals
 from ..clock import monotonic
-from ..errors import JobFailedError, ResultTimeoutError
+from ..errors import JobFailedError, ResultNotKeptError, ResultTimeoutError
 from ..jobs import Job, JobState
+from ..outcomes import NOT_KEPT
 from ..store import Settlement
 
 FIRST_PAUSE = 0.02
@@ -47,7 +48,14 @@ def looks(get: Callable[[], Job], seconds: float, ended: Event | None = None) ->
 
 
 def result_of(job: Job, decode: Callable[[str], Any]) -> Any:
-    """Return what a job's function returned. Raises `JobFailedError` where it ended without."""
+    """Return what a job's function returned.
+
+    Raises `JobFailedError` where it ended without, and `ResultNotKeptError` where that could not be stored.
+    """
     if job.state is not JobState.SUCCEEDED:
         raise JobFailedError(job.id, job.state.value, job.error)
-    return None if job.result is None else decode(job.result)
+    if job.result is not None:
+        return decode(job.result)
+    if job.error is not None and job.error.startswith(NOT_KEPT):
+        raise ResultNotKeptError(job.id, job.error.removeprefix(NOT_KEPT))
+    return None

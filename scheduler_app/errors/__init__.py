@@ -64,6 +64,7 @@ from .payload import (
     PayloadTypeError,
     PayloadValueError,
     ResultError,
+    ResultNotKeptError,
     UnknownValueError,
 )
 from .queues import QueueNotFoundError, QueuePauseError
@@ -197,6 +198,7 @@ __all__ = [
     "ReminderError",
     "RequestError",
     "ResultError",
+    "ResultNotKeptError",
     "ResultTimeoutError",
     "RetryPolicyError",
     "ScheduleConflictError",

@@ -68,3 +68,11 @@ class ResultError(SchedulerError, ValueError):
     def __init__(self, action: str, reason: str) -> None:
         self.action, self.reason = action, reason
         super().__init__(f"The result of the function cannot be {action}: {reason}")
+
+
+class ResultNotKeptError(ResultError):
+    """The job has succeeded, and what it returned could not be stored."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.job_id, self.reason = job_id, why
+        SchedulerError.__init__(self, f"Job {job_id} has succeeded, but what it returned was not kept: {why}")

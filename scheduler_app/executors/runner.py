@@ -27,7 +27,7 @@ from ..errors import (
     UnknownValueError,
 )
 from ..jobs import Job, Outcome
-from ..outcomes import Refusal, Result, how_overran
+from ..outcomes import NOT_KEPT, Refusal, Result, how_overran
 from ..payload import Call, Scrub, Signer, Verdict, decode_call, decode_result, encode_result, scrubber
 from ..retry import kinds_of
 from ..store import Claim
@@ -193,7 +193,7 @@ class Runner:
         try:
             value = encode_result(returned, max_bytes=self.max_result_bytes, allowed=self.registry.rule.allows)
         except ResultError as error:
-            why = scrub(f"result not kept: {error}")
+            why = scrub(f"{NOT_KEPT}{error}")
             return Result(began, ended, Outcome.SUCCESS, error=why, returned=returned)
         return Result(began, ended, Outcome.SUCCESS, value=value, error=late, returned=returned)
 

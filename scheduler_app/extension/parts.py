@@ -14,6 +14,7 @@ from flask import Flask
 from ..admin import openapi_document
 from ..carry import carriers_of
 from ..client import Authorize, Calls, Client, Declaration, Health, JobHandle, Limits, Recurring
+from ..client.unattended import Unattended
 from ..errors import SchedulerError
 from ..executors import DurableExecutor, InlineExecutor, ProcessExecutor, Runner, ThreadExecutor
 from ..jobs import JobState
@@ -94,6 +95,9 @@ class Parts:
         self.keeper = _keeper(HandKeeper if cranked else Keeper, settings, lambda: self.client, on_due)
         self.responses = Responses(self.keeper)
         self.client = self._make_client(calls, on_due)
+        if not (cranked or settings.eager):
+            unattended = Unattended(self.store, settings.lease_seconds, self._is_registered_if_running)
+            self.client.on_queue = unattended.look
         self.client.joins = apps_session(app) if settings.join_session else None
         self.recurring = Recurring(
             self.store, calls, settings.timezone, configured=settings.timezone_configured, on_due=on_due
@@ -165,6 +169,9 @@ class Parts:
                 if self._aps is None:
                     self._aps = self._make_scheduler(signer)
         return self._aps
+
+    def _is_registered_if_running(self) -> bool:
+        return self._aps is None or not self._aps.looping or self._aps.worker.registered
 
     @property
     def running(self) -> bool:

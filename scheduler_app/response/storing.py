@@ -99,6 +99,8 @@ def _as_they_stand(connection: Connection, stored: Sequence[Stored]) -> list[Sto
 
 
 def _tell(client: Client, calls: Sequence[Deferred], stored: Sequence[Stored]) -> None:
+    for queue in {call.new.queue for call in calls}:
+        client.on_queue(queue)
     if signals.job_scheduled.receivers:
         for call, one in zip(calls, stored, strict=True):
             if one.created:

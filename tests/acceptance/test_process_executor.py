@@ -86,8 +86,8 @@ def pid_of(site: Site, what: str, label: str) -> int:
     return [line.pid for line in site.wait_for(what, label) if line.label == label][-1]
 
 
-def test_a_worker_runs_kills_replaces_and_drains(tmp_path: Path, sqlite_url: str) -> None:
-    site = make(tmp_path, sqlite_url)
+def test_a_worker_runs_kills_replaces_and_drains(tmp_path: Path, store_url: str) -> None:
+    site = make(tmp_path, store_url)
     with site.run(*WORKER) as process, client(site) as (scheduler, work):
         killed = scheduler.schedule_now(work.hold, "killed")
         child = pid_of(site, "began", "killed")
@@ -127,9 +127,9 @@ def test_a_worker_runs_kills_replaces_and_drains(tmp_path: Path, sqlite_url: str
 
 
 def test_children_die_with_a_parent_that_is_killed_and_their_jobs_run_again_elsewhere(
-    tmp_path: Path, sqlite_url: str
+    tmp_path: Path, store_url: str
 ) -> None:
-    site = make(tmp_path, sqlite_url)
+    site = make(tmp_path, store_url)
     with client(site) as (scheduler, work):
         job = scheduler.schedule_now(work.hold, "a")
         with site.run(*WORKER, name="first") as first:

@@ -417,7 +417,7 @@ def open_store(url: str, clock: SteppingClock, journal: str = "wal") -> Store:
     return store
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 + LIVES // 10)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_lives_of_jobs_are_as_the_model_says(
     migrated_sqlite: str, clock: SteppingClock, chance: random.Random, part: int
@@ -427,7 +427,7 @@ def test_lives_of_jobs_are_as_the_model_says(
     store.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 + LIVES // 10)
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
 def test_lives_of_jobs_are_the_same_on_a_server(
     database: str, clock: SteppingClock, chance: random.Random, request: pytest.FixtureRequest

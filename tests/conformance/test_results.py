@@ -14,7 +14,14 @@ from flask import Flask
 
 from scheduler_app import current_job, schedule_after, schedule_now, using
 from scheduler_app.client import Client
-from scheduler_app.errors import JobFailedError, JobNotFoundError, ProgressError, ResultTimeoutError
+from scheduler_app.errors import (
+    JobFailedError,
+    JobNotFoundError,
+    ProgressError,
+    ResultError,
+    ResultNotKeptError,
+    ResultTimeoutError,
+)
 from scheduler_app.extension import Parts
 from scheduler_app.jobs import JobState
 from scheduler_app.progress import Progress, decode_progress, encode_progress
@@ -35,6 +42,14 @@ def _fresh() -> Iterator[None]:
 
 def give(value: Any) -> Any:
     return value
+
+
+def give_much() -> str:
+    return "x" * 70_000
+
+
+def give_what_json_cannot_carry() -> object:
+    return object()
 
 
 def fail() -> None:
@@ -92,6 +107,15 @@ def test_a_job_without_a_result_says_why(app: Flask) -> None:
     cancelled.cancel()
     with pytest.raises(JobFailedError, match="it is 'cancelled'"):
         cancelled.result()
+
+
+@pytest.mark.parametrize("function", [give_much, give_what_json_cannot_carry])
+def test_a_result_that_was_not_kept_is_no_none(function: Callable[[], object], app: Flask) -> None:
+    handle = schedule_now(function)
+    with pytest.raises(ResultNotKeptError, match="has succeeded, but what it returned was not kept: ") as caught:
+        handle.result(timeout=20)
+    assert isinstance(caught.value, ResultError)
+    assert handle.state == JobState.SUCCEEDED
 
 
 def test_a_result_that_takes_too_long_is_a_timeout(app: Flask) -> None:

@@ -13,8 +13,9 @@ import pytest
 from tests.acceptance.responses.look import KINDS, OURS, SEEN, WAYS, Cell, serving
 from tests.acceptance.responses.shop import SERVERS
 
-TRIES = 3
-"""A machine that is busy with other work may stop a server amid a response for longer than our moment."""
+MAY_FAIL = 1
+"""So many looks at a cell may see something else, if more see what is expected: a machine that is busy with other work
+may stop a server amid a response for longer than our moment."""
 
 EXPECTED = json.loads(SEEN.read_text())
 
@@ -38,11 +39,15 @@ def test_what_is_seen_under_a_server_is_what_is_written_down(server: str, tmp_pa
 
 
 def see(cell: Cell, expected: str) -> list[str]:
-    """Look at a cell, again if need be; return what was seen instead of what is expected."""
-    seen: list[str] = []
-    while len(seen) < TRIES:
+    """Look at a cell, twice more if need be; return what was seen instead of what is expected."""
+    wrong: list[str] = []
+    right = 0
+    while right <= len(wrong):
         found = cell.look()
         if found == expected:
-            return []
-        seen.append(found)
-    return seen
+            right += 1
+        else:
+            wrong.append(found)
+        if len(wrong) > MAY_FAIL:
+            return wrong
+    return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from ..jobs import JobState, Outcome
 from ..shapes import Shape
@@ -34,7 +34,18 @@ def ref(name: str) -> Shape:
 
 def page_of(name: str) -> Shape:
     """Return the shape of a list, page by page."""
-    return _fields(data={"type": "array", "items": ref(name)}, has_more=_BOOLEAN, next_cursor=_or_null(_TEXT))
+    return _fields(**_page(name))
+
+
+def searched_page_of(name: str) -> Shape:
+    """Return the shape of a list of what was searched for, page by page."""
+    searched = {**_COUNT, "description": "How many rows were looked at."}
+    complete = {**_BOOLEAN, "description": "False where the search stopped early: the cursor goes on from there."}
+    return _fields(**_page(name), searched=searched, complete=complete)
+
+
+def _page(name: str) -> dict[str, Shape]:
+    return {"data": {"type": "array", "items": ref(name)}, "has_more": _BOOLEAN, "next_cursor": _or_null(_TEXT)}
 
 
 _STATE: Final = {"enum": [state.value for state in JobState]}
@@ -83,6 +94,16 @@ SHAPES: Mapping[str, Shape] = {
         error=_or_null(_TEXT),
         traceback=_or_null(_TEXT),
         superseded=_or_null(_TEXT),
+    ),
+    "Bulk": _fields(
+        action=_TEXT,
+        dry_run=_BOOLEAN,
+        matched={**_COUNT, "description": "How many were meant."},
+        done={**_COUNT, "description": "How many are now as was asked."},
+        asked={**_COUNT, "description": "How many run, and were asked to stop."},
+        conflicts={**_COUNT, "description": "How many could not be changed."},
+        missing={**_COUNT, "description": "How many ids are those of no job."},
+        complete={**_BOOLEAN, "description": "Whether that is all; otherwise ask again."},
     ),
     "Explanation": _fields(id=_TEXT, state=_STATE, facts=_TEXTS, remedy=_or_null(_TEXT)),
     "Schedule": _fields(
@@ -177,27 +198,5 @@ SHAPES: Mapping[str, Shape] = {
             }
         },
         "required": ["errors"],
-    },
-}
-
-_EXAMPLE_ID: Final = "01981f3c-5a70-7000-8000-1f0e2d3c4b5a"
-
-EXAMPLES: Mapping[str, Any] = {
-    "job_id": _EXAMPLE_ID,
-    "name": "nightly",
-    "Problem": {
-        "type": "about:blank",
-        "title": "Not Found",
-        "status": 404,
-        "detail": f"No job has the id '{_EXAMPLE_ID}'. 'flask scheduler list' shows what there is.",
-        "instance": f"/scheduler/api/v1/jobs/{_EXAMPLE_ID}",
-    },
-    "Invalid": {
-        "type": "about:blank",
-        "title": "Unprocessable Entity",
-        "status": 422,
-        "detail": "/kwargs/user_id: It must be a whole number, not a string.",
-        "instance": "/scheduler/api/v1/jobs",
-        "errors": [{"pointer": "/kwargs/user_id", "detail": "It must be a whole number, not a string."}],
     },
 }

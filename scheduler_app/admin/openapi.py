@@ -16,10 +16,11 @@ from flask import Response
 from ..client import current_scheduler
 from ..shapes import PRINTABLE, published
 from .answering import conditional
-from .answers import EXAMPLES as SHOWN
 from .answers import SHAPES, ref
 from .auth import OPEN, RULES
 from .bodies import BODIES, EXAMPLES
+from .examples import EXAMPLES as SHOWN
+from .examples import PLACES
 from .operations import errors_of, operation_of
 from .params import no_parameters
 
@@ -58,7 +59,7 @@ def document(routes: Iterable[Route], prefix: str) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": published(SHAPES),
+            "schemas": {name: {**published(shape), "examples": [SHOWN[name]]} for name, shape in SHAPES.items()},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -100,7 +101,7 @@ def _in_path(address: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": _IN_PATH, "example": example}
         for name in _PARAMETER.findall(address)
-        if (example := SHOWN.get(name, "mail"))
+        if (example := PLACES.get(name, "mail"))
     ]
 
 

@@ -10,7 +10,7 @@ from ..client.scheduled import MOST_PREVIEWED
 from ..filters import TIMES, Sort
 from ..jobs import JobState, Priority
 from ..shapes import INSTANT, PRINTABLE, Shape
-from .answers import page_of, ref
+from .answers import page_of, ref, searched_page_of
 from .auth import OPEN
 
 
@@ -53,7 +53,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "livez": Operation({200: ref("Health")}),
     "readyz": Operation({200: ref("Health"), 503: ref("Health")}),
     "list_jobs": Operation(
-        {200: page_of("Job"), 304: None},
+        {200: searched_page_of("Job"), 304: None},
         (400,),
         {
             **FILTERS,
@@ -63,7 +63,7 @@ OPERATIONS: Mapping[str, Operation] = {
         },
         "All conditions hold at once. An argument is one, too: `args.user=1` by its name, `args.0=1` by its place.",
     ),
-    "bulk_jobs": Operation({200: {"type": "object"}}, (409,)),
+    "bulk_jobs": Operation({200: ref("Bulk")}, (409,)),
     "create_job": Operation({201: _JOB, 200: _JOB}, (409,)),
     "show_job": Operation({200: _JOB, 304: None}),
     "change_job": Operation({200: _JOB}, (409, 412)),

@@ -50,7 +50,7 @@ class Amending(Reach):
     ) -> dict[str, Any]:
         now, columns = self.store.clock.now(), dict[str, Any]()
         if at is not None:
-            columns["run_at"] = self._instant(at, now)
+            columns["run_at"] = self._due(at, now)
         if after is not None:
             columns["run_at"] = now + timedelta(seconds=seconds_of(after, self._limits.max_delay_seconds))
         if priority is not None:

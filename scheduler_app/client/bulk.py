@@ -67,7 +67,11 @@ class Bulking(Changing, Listing):
             counted = self._counted(wanted, expect)
             if dry_run:
                 return counted
-        return self._bulk_of(wanted, do, at_most, self._notes.of_many(f"jobs.{action}", {"jobs": str(wanted)}))
+        note = self._notes.of_many(f"jobs.{action}", {"jobs": str(wanted)})
+        if expect is None:
+            return self._bulk_of(wanted, do, at_most, note)
+        most = expect if at_most is None else min(at_most, expect)  # what has come since is not meant
+        return replace(self._bulk_of(wanted, do, most, note), complete=most == expect)
 
     # -- how many --------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Client(Adopting, Bulking, Amending, Looking, Scheduled, Checking):
         self, when: datetime, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options = NONE
     ) -> JobHandle:
         """Store a call that runs at an instant; one that has passed means now. Otherwise as `schedule_after`."""
-        new = self._new(function, args, kwargs, options, lambda now: self._instant(when, now))
+        new = self._new(function, args, kwargs, options, lambda now: self._due(when, now))
         return self._store_one(new, options)
 
     def create(
@@ -104,7 +104,7 @@ class Client(Adopting, Bulking, Amending, Looking, Scheduled, Checking):
         if standing is not None:
             return JobHandle(self, standing, created=False)
         origin = of_request(door, None if job_id is None else self.calls.signer().sign(job_id, asked))
-        new = self.calls.new_job(found, payload, options, run_at, now, job_id=job_id, origin=origin)
+        new = self.calls.new_job(found, payload, options, max(run_at, now), now, job_id=job_id, origin=origin)
         handle = self._store_one(new, options)
         raced = self._standing_of(new.id, asked) if job_id is not None and handle.id == new.id else None
         return handle if raced is None or raced.created_at == now else JobHandle(self, raced, created=False)

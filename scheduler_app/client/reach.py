@@ -84,6 +84,10 @@ class Reach:
     def _instant(self, when: datetime, now: datetime) -> datetime:
         return instant_of(when, self._limits.zone, now, self._limits.max_delay_seconds)
 
+    def _due(self, when: datetime, now: datetime) -> datetime:
+        """Return when something is due that was asked for at an instant: one that has passed means now."""
+        return max(self._instant(when, now), now)
+
     def _wake_for(self, run_at: datetime) -> None:
         self._on_due((run_at - self.store.clock.now()).total_seconds())
 

@@ -45,7 +45,7 @@ class Timing(Reach):
     def _setting(self, after: Delay | None, at: datetime | None) -> Change:
         now = self.store.clock.now()
         if at is not None:
-            run_at = self._instant(at, now)
+            run_at = self._due(at, now)
         else:
             run_at = now + timedelta(seconds=seconds_of(after, self._limits.max_delay_seconds))
         return lambda connection, job_id: when.reschedule_if_waiting(connection, job_id, run_at)
@@ -60,7 +60,8 @@ class Timing(Reach):
                 return False
             if (seen.version, seen.run_at) == tried.get(job_id):
                 return True  # an earlier try was committed, and its reply was lost
-            run_at = moved(seen.run_at, shift, self.store.clock.now(), self._limits.max_delay_seconds)
+            now = self.store.clock.now()
+            run_at = max(moved(seen.run_at, shift, now, self._limits.max_delay_seconds), now)
             tried[job_id] = (seen.version + 1, run_at)
             return when.reschedule_if_waiting(connection, job_id, run_at)
 

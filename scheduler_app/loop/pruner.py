@@ -18,11 +18,11 @@ from .worker import Worker
 SMALLEST, LARGEST = 20, 1000
 """How many jobs one transaction looks at: as many as `AIM` allows."""
 
-AIM, AIM_ALONE = 0.02, 0.002
-"""Seconds that a batch may take; less where nobody else can write meanwhile."""
+AIM, AIM_ALONE = 0.02, 0.003
+"""Seconds that a batch may take before its commit; less where nobody else can write meanwhile."""
 
-REST = 4.0
-"""How many times as long as a batch took the next one waits: four fifths of the time are others' own."""
+REST, REST_ALONE = 4.0, 20.0
+"""How many times as long as a batch took the next one waits: four fifths of the time are others' own, or more."""
 
 
 class Pruner:
@@ -38,6 +38,9 @@ class Pruner:
     ) -> None:
         self._store, self._worker, self._retention, self._seconds = store, worker, retention, seconds
         self._audit_seconds = audit_seconds
+        self._begun = self._worked = 0.0
+        """When the last batch had its transaction (what it waited for that was others' time, and nobody's delay), and
+        how long it worked in it."""
         self._stopping = Event()
         self._thread: Thread | None = None
 
@@ -73,13 +76,12 @@ class Pruner:
         """Delete everything whose time is over, batch by batch, until `rest` says stop; return how many jobs."""
         after: str | None = ""
         total, size = 0, SMALLEST
-        aim = AIM_ALONE if self._store.dialect.one_writer else AIM
+        aim, length = (AIM_ALONE, REST_ALONE) if self._store.dialect.one_writer else (AIM, REST)
         while after is not None:
-            begun = monotonic()
             pruned = self._store.write(partial(self._some, after, size))
-            total, after, took = total + pruned.count, pruned.after, monotonic() - begun
-            size = max(SMALLEST, min(LARGEST, round(size * min(2.0, aim / max(took, 1e-6)))))
-            if rest(REST * took):
+            total, after = total + pruned.count, pruned.after
+            size = max(SMALLEST, min(LARGEST, round(size * min(2.0, aim / max(self._worked, 1e-6)))))
+            if rest(length * (monotonic() - self._begun)):
                 break
         if total:
             signals.jobs_pruned.send(self, count=total)
@@ -89,16 +91,20 @@ class Pruner:
         """Delete the rows of the audit whose time is over, batch by batch; return how many. Nobody is told."""
         total, count = 0, SMALLEST
         while self._audit_seconds is not None and count == SMALLEST:
-            begun = monotonic()
             count = self._store.write(partial(self._some_audit, self._audit_seconds))
             total += count
-            if rest(REST * (monotonic() - begun)):
+            if rest(REST * (monotonic() - self._begun)):
                 break
         return total
 
     def _some_audit(self, kept: float, connection: Connection) -> int:
+        self._begun = monotonic()
         return audit.prune_some(connection, self._store.dialect, kept, self._store.clock.now(), SMALLEST)
 
     def _some(self, after: str, size: int, connection: Connection) -> prune.Pruned:
-        now = self._store.clock.now()
-        return prune.prune_some(connection, self._store.dialect, self._retention, now, after, size)
+        self._begun = monotonic()
+        pruned = prune.prune_some(
+            connection, self._store.dialect, self._retention, self._store.clock.now(), after, size
+        )
+        self._worked = monotonic() - self._begun
+        return pruned

@@ -318,6 +318,23 @@ def test_a_bulk_action_that_is_not_surely_meant_is_refused(client: Client) -> No
     assert client.bulk("cancel", "state=scheduled", expect=3) == Bulk(matched=3, done=3)
 
 
+def test_what_comes_after_the_expected_number_was_counted_is_not_meant(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = client._counted
+
+    def count_then_add(wanted: Any, expect: int | None) -> Any:
+        found = counted(wanted, expect)
+        add(client, queue="q")
+        return found
+
+    for _ in range(3):
+        add(client, queue="q")
+    monkeypatch.setattr(client, "_counted", count_then_add)
+    assert client.bulk("pause", "queue=q", expect=3) == Bulk(matched=3, done=3)
+    assert client.count("queue=q state=paused") == (3, True)
+
+
 def test_a_bulk_action_goes_through_all_of_many_in_small_transactions(client: Client) -> None:
     client.schedule_many([(3600, ship)] * 130)
     assert client.bulk("pause", "task=tests.conformance.*") == Bulk(matched=130, done=130)

@@ -170,7 +170,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(job_id=jobs, seconds=st.sampled_from([-60, 60]))
     def move(self, job_id: str, seconds: float) -> None:
-        moved = self.model.reschedule(job_id, self.model.rows[job_id].run_at + timedelta(seconds=seconds))
+        wanted = self.model.rows[job_id].run_at + timedelta(seconds=seconds)
+        moved = self.model.reschedule(job_id, max(wanted, self.clock.now()))
         self._ask(moved, lambda: self.client.reschedule(job_id, by=seconds))
 
     @rule(job_id=jobs)

@@ -231,9 +231,11 @@ def test_another_time_is_from_now_at_an_instant_or_by_so_much(
     assert client.reschedule(reached.id, at=clock.now() + HOUR).run_at == clock.now() + HOUR
     assert client.reschedule(reached.id, by=1800).run_at == clock.now() + 1.5 * HOUR
     assert client.reschedule(reached.id, by=-HOUR).run_at == clock.now() + 0.5 * HOUR
-    assert client.reschedule(reached.id, by=timedelta(days=-1)).run_at == clock.now() - 23.5 * HOUR
+    assert client.reschedule(reached.id, by=timedelta(days=-1)).run_at == clock.now()  # what has passed means now
+    assert client.reschedule(reached.id, at=clock.now() - HOUR).run_at == clock.now()
+    assert client.change(reached.id, at=clock.now() - HOUR).run_at == clock.now()
     assert state_of(store, reached.id) is state
-    assert woken == ([90, 3600, 5400, 1800, -84_600] if state is JobState.SCHEDULED else [])
+    assert woken == ([90, 3600, 5400, 1800, 0, 0, 0] if state is JobState.SCHEDULED else [])
 
 
 def test_a_time_that_cannot_be_changes_nothing(store: Store, clock: ManualClock, client: Client, reach: Reach) -> None:
@@ -259,7 +261,7 @@ def test_a_time_that_cannot_be_changes_nothing(store: Store, clock: ManualClock,
         with pytest.raises(error):
             client.reschedule(before.id, **given)
     assert job_of(store, before.id) == before
-    assert client.reschedule(before.id, by=timedelta.min).run_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert client.reschedule(before.id, by=timedelta.min).run_at == clock.now()
 
 
 def test_of_many_who_move_a_job_by_so_much_each_moves_it(store: Store, client: Client, reach: Reach) -> None:

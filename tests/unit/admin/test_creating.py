@@ -152,3 +152,12 @@ def test_bodies_are_bounded_and_queues_must_be_known_where_they_are_configured(m
     for body, status in ((b"[]", 400), (b"{", 400), (b"", 422)):
         assert web.post(JOBS, data=body).status_code == status
     assert web.post(f"{JOBS}?task=x", json=CALL).get_json()["errors"][0]["parameter"] == "task"
+
+
+def test_a_time_that_has_passed_means_now_so_that_nothing_is_late_by_it(web: FlaskClient, jobs: Client) -> None:
+    before = jobs.store.clock.now()
+    asked = CALL | {"id": new_id(before), "run_at": "2000-01-01T00:00:00Z", "max_lateness": 60}
+    made = web.post(JOBS, json=asked)
+    assert made.status_code == 201
+    assert jobs.get(made.get_json()["id"]).run_at >= before
+    assert web.post(JOBS, json=asked).status_code == 200  # the same call, although now is another now

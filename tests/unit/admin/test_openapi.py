@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode, openapi
 
+from scheduler_app.admin.answers import SHAPES
 from scheduler_app.admin.blueprint import ROUTES
 from scheduler_app.admin.bodies import BODIES, EXAMPLES
+from scheduler_app.admin.examples import EXAMPLES as SHOWN
 from scheduler_app.admin.operations import FILTERS as FILTERS_TOLD
 from scheduler_app.admin.operations import OPERATIONS
 from scheduler_app.client import Client, Declaration
@@ -57,6 +59,15 @@ def test_the_tables_name_actions_that_there_are_and_their_examples_are_taken() -
         problems: Problems = {}
         read(BODIES[action], example, problems)
         assert problems == {}, action
+
+
+def test_each_answer_has_an_example_that_is_one() -> None:
+    assert SHOWN.keys() == SHAPES.keys()
+    for name, example in SHOWN.items():
+        problems: Problems = {}
+        read(SHAPES[name], example, problems)
+        assert problems == {}, name
+        assert example.keys() <= SHAPES[name]["properties"].keys() | {"errors", *SHAPES["Problem"]["properties"]}, name
 
 
 def test_a_job_has_the_fields_that_are_told(web: FlaskClient, jobs: Client, said: dict[str, Any]) -> None:

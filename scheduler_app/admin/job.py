@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from ..asking import Answer, Verb, answer
-from ..client import current_client, shown_attempts
+from ..client import current_client, expecting, shown_attempts
 from ..jobs import Attempt
 from .answering import checked, conditional, expected_versions, job_response, listed, log
 from .bodies import read_body, telling_places
@@ -42,11 +42,12 @@ def delete_job(job_id: str) -> Response:
     no_body()
     client = current_client()
     job = client.get(checked(job_id))
-    if answer(Verb.CANCEL, job.state) is Answer.YES:
-        job = client.cancel(job.id)
-        log("cancel", job)
-        return job_response(job, 200 if job.finished else 202)
-    client.delete(job.id)
+    with expecting(expected_versions()):
+        if answer(Verb.CANCEL, job.state) is Answer.YES:
+            job = client.cancel(job.id)
+            log("cancel", job)
+            return job_response(job, 200 if job.finished else 202)
+        client.delete(job.id)
     log("delete", job)
     return Response(status=204)
 

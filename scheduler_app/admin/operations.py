@@ -46,8 +46,8 @@ FILTERS: Mapping[str, Shape] = {
     "q": {**_TEXTS, "description": "What the id, the task, the queue, the key, a tag or the error holds."},
 }
 """What narrows a list of jobs: the filter language but for `args.NAME`, whose names are the arguments'."""
-_ASKED = Operation({200: _JOB}, (409,))
-_SOON = Operation({202: _JOB}, (409,))
+_ASKED = Operation({200: _JOB}, (409, 412))
+_SOON = Operation({202: _JOB}, (409, 412))
 
 OPERATIONS: Mapping[str, Operation] = {
     "livez": Operation({200: ref("Health")}),
@@ -67,8 +67,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "create_job": Operation({201: _JOB, 200: _JOB}, (409,)),
     "show_job": Operation({200: _JOB, 304: None}),
     "change_job": Operation({200: _JOB}, (409, 412)),
-    "delete_job": Operation({204: None, 200: _JOB, 202: _JOB}, (409,)),
-    "cancel_job": Operation({200: _JOB, 202: _JOB}, (409,)),
+    "delete_job": Operation({204: None, 200: _JOB, 202: _JOB}, (409, 412)),
+    "cancel_job": Operation({200: _JOB, 202: _JOB}, (409, 412)),
     "run_now_job": _SOON,
     "retry_job": _SOON,
     "pause_job": _ASKED,

@@ -78,6 +78,12 @@ def count_of(most: int, default: int) -> int:
     return found
 
 
+def no_precondition() -> None:
+    """Refuse `If-Match` where it would not be heeded. Raises `BadRequest`."""
+    if "If-Match" in request.headers and not request.if_match.star_tag:
+        raise BadRequest("If-Match is heeded for jobs only. Leave it out.")
+
+
 def no_body() -> None:
     """Refuse a body that says anything. Raises `BadRequest` for one that is not JSON, and `BodyError`."""
     body(())

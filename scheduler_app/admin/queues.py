@@ -14,7 +14,7 @@ from .answering import listed
 from .auth import current_actor
 from .bodies import read_body
 from .json_shapes import instant, json_response
-from .params import no_body, no_parameters
+from .params import no_body, no_parameters, no_precondition
 
 logger = logging.getLogger("scheduler_app.admin")
 
@@ -29,6 +29,7 @@ def list_queues() -> Response:
 def pause_queue(name: str) -> Response:
     """Pause a queue; the body may say `reason`, and `for_seconds` or `until`."""
     no_parameters()
+    no_precondition()
     said = read_body()
     try:
         status = current_client().pause_queue(_checked(name), **said)
@@ -40,6 +41,7 @@ def pause_queue(name: str) -> Response:
 def resume_queue(name: str) -> Response:
     """Resume a queue."""
     no_parameters()
+    no_precondition()
     no_body()
     return _answer("resume", current_client().resume_queue(_checked(name)))
 

@@ -17,7 +17,7 @@ from .answering import log as log_job
 from .auth import current_actor
 from .bodies import read_body, telling_places
 from .json_shapes import instant, priority_name, stored_call
-from .params import count_of, no_body, no_parameters
+from .params import count_of, no_body, no_parameters, no_precondition
 
 logger = logging.getLogger("scheduler_app.admin")
 DEFAULT_COUNT = 10
@@ -44,6 +44,7 @@ def preview_schedule(name: str) -> Response:
 def change_schedule(name: str) -> Response:
     """Have a schedule fire next at another time, once, and then as its trigger says."""
     no_parameters()
+    no_precondition()
     said = read_body()
     with telling_places("next_run_time"):
         return _answer("move", current_client().move_schedule(_checked(name), said["next_run_time"]))
@@ -52,6 +53,7 @@ def change_schedule(name: str) -> Response:
 def delete_schedule(name: str) -> Response:
     """Remove a schedule. Its jobs stay; one that code declares comes back at a start."""
     no_parameters()
+    no_precondition()
     no_body()
     current_client().remove_schedule(_checked(name))
     _log("remove", name)
@@ -61,6 +63,7 @@ def delete_schedule(name: str) -> Response:
 def pause_schedule(name: str) -> Response:
     """Have a schedule fire no more until it is resumed."""
     no_parameters()
+    no_precondition()
     no_body()
     return _answer("pause", current_client().pause_schedule(_checked(name)))
 
@@ -68,6 +71,7 @@ def pause_schedule(name: str) -> Response:
 def resume_schedule(name: str) -> Response:
     """Have a paused schedule fire from now on; what it passed over meanwhile is not made up for."""
     no_parameters()
+    no_precondition()
     no_body()
     return _answer("resume", current_client().resume_schedule(_checked(name)))
 
@@ -75,6 +79,7 @@ def resume_schedule(name: str) -> Response:
 def run_now_schedule(name: str) -> Response:
     """Emit one job of a schedule, due now, also while it is paused: 202, with that job and its `Location`."""
     no_parameters()
+    no_precondition()
     no_body()
     job = current_client().run_schedule_now(_checked(name))
     log_job("run the schedule of", job)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from flask import Response
 
 from ..asking import allowed
-from ..client import current_client
+from ..client import current_client, expecting
 from ..errors import JobConflictError
 from ..jobs import Job, JobState
-from .answering import checked, job_response, log
+from .answering import checked, expected_versions, job_response, log
 from .params import no_body, no_parameters
 
 
@@ -53,6 +53,7 @@ def release_job(job_id: str) -> Response:
 def _asked(words: str, verb: Callable[[str], Job], job_id: str) -> Job:
     no_parameters()
     no_body()
-    job = verb(checked(job_id))
+    with expecting(expected_versions()):
+        job = verb(checked(job_id))
     log(words, job)
     return job

@@ -16,6 +16,7 @@ from .checking import Checked, UnknownTask
 from .client import Client
 from .current import AppScheduler, Authorize, Health, current_client, current_scheduler
 from .declaration import Declaration, declaration_of
+from .expecting import expecting
 from .explain import Explanation
 from .handle import JobHandle
 from .listing import Page
@@ -59,6 +60,7 @@ __all__ = [
     "current_client",
     "current_scheduler",
     "declaration_of",
+    "expecting",
     "make_options",
     "shown_attempts",
     "shown_job",

@@ -13,6 +13,7 @@ from ..errors import JobChangedError, JobConflictError
 from ..jobs import Job, JobState
 from ..store import Connection, change, find
 from ..store.prune import delete_if_finished
+from .expecting import is_done_already
 from .options import priority_of, tags_of
 from .reach import LOOKS, Reach
 from .times import Delay, seconds_of
@@ -84,6 +85,7 @@ class Amending(Reach):
         raise JobConflictError(job.id, job.state.value, RULES[Verb.DELETE].words, allowed(job.state))
 
     def _delete(self, job_id: str, connection: Connection) -> bool:
+        is_done_already(connection, job_id)
         return bool(delete_if_finished(connection, self.store.dialect, [job_id]))
 
 

@@ -14,6 +14,7 @@ from ..settings import QueueSettings
 from ..store import Connection, Store, find
 from .auditing import Notes
 from .calls import Calls
+from .expecting import is_done_already
 from .options import name_of
 from .times import instant_of
 
@@ -104,4 +105,4 @@ def _find(name: str, key: str | None, connection: Connection) -> Job | None:
 
 
 def _asked(change: Callable[[Connection, str], bool], job_id: str, connection: Connection) -> bool:
-    return change(connection, job_id)
+    return is_done_already(connection, job_id) or change(connection, job_id)

@@ -24,13 +24,13 @@ def in_state(jobs: Client, state: JobState) -> str:
     return job.id
 
 
-def ask(web: FlaskClient, verb: Verb, job_id: str) -> Any:
+def ask(web: FlaskClient, verb: Verb, job_id: str, headers: dict[str, str] | None = None) -> Any:
     if verb in POSTS:
-        return web.post(f"{JOBS}/{job_id}/{verb.value}")
+        return web.post(f"{JOBS}/{job_id}/{verb.value}", headers=headers)
     if verb is Verb.DELETE:
-        return web.delete(f"{JOBS}/{job_id}")
+        return web.delete(f"{JOBS}/{job_id}", headers=headers)
     change: dict[str, Any] = {"delay_s": 5} if verb is Verb.RESCHEDULE else {"priority": "low", "tags": ["x"]}
-    return web.patch(f"{JOBS}/{job_id}", json=change)
+    return web.patch(f"{JOBS}/{job_id}", json=change, headers=headers)
 
 
 def status_of(verb: Verb, state: JobState) -> int:
@@ -90,6 +90,32 @@ def test_a_change_with_if_match_is_made_of_what_was_seen_only(web: FlaskClient, 
         assert (answer.status_code, answer.get_json()["run_at"]) == (200, "2030-03-01T05:00:00.000000Z")
         changed = answer
     assert jobs.get(job_id).tags == ("a",)
+
+
+def test_every_verb_with_if_match_is_done_to_what_was_seen_only(web: FlaskClient, jobs: Client) -> None:
+    for verb in Verb:
+        state = next(one for one in JobState if answer(verb, one) is Answer.YES)
+        job_id = in_state(jobs, state)
+        before = jobs.get(job_id)
+        refused = ask(web, verb, job_id, {"If-Match": '"99"'})
+        assert (refused.status_code, refused.mimetype) == (412, "application/problem+json"), verb
+        assert jobs.get(job_id) == before, verb
+        done = ask(web, verb, job_id, {"If-Match": f'"{before.version}"'})
+        assert done.status_code in (200, 202, 204), (verb, done.get_json())
+
+
+def test_if_match_is_refused_where_it_would_not_be_heeded(web: FlaskClient) -> None:
+    for method, address in (
+        ("POST", f"{API}/queues/mail/pause"),
+        ("POST", f"{API}/queues/mail/resume"),
+        ("DELETE", f"{API}/schedules/nightly"),
+        ("POST", f"{API}/schedules/nightly/pause"),
+    ):
+        answered = web.open(address, method=method, headers={"If-Match": '"1"'})
+        assert (answered.status_code, "If-Match is heeded for jobs only" in answered.get_json()["detail"]) == (
+            400,
+            True,
+        )
 
 
 def test_a_change_that_cannot_be_is_told_by_its_place_and_changes_nothing(web: FlaskClient, jobs: Client) -> None:

@@ -166,7 +166,7 @@ def test_what_runs_is_not_paused_and_the_next_command_is_named(client: Client, f
     ("words", "shift"),
     [
         (("--by", "10m"), timedelta(minutes=10)),
-        (("--by", "-1h30m"), timedelta(hours=-1.5)),
+        (("--by", "-1m30s"), timedelta(minutes=-1.5)),
         (("--by=-45",), timedelta(seconds=-45)),
     ],
 )

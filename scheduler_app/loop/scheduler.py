@@ -393,17 +393,16 @@ class DurableScheduler(Surface):
     def _sign_off(self) -> int:
         """Write the last ends, give the rest back, and remove this worker's row; leave it to rescue if that fails."""
 
-        started = {claim.id for executor in self._executors.values() for claim in executor.running()}
-
         def sign_off(connection: Connection) -> list[workers.Rescued]:
             now = self._store.clock.reckon()
-            returned = workers.let_go(connection, self._store.dialect, self.worker.id, started, now)
+            returned = workers.let_go(connection, self._store.dialect, self.worker.id, self._flight.begun(), now)
             faults.reach("release-before-commit")
             workers.remove(connection, self.worker.id)
             return returned
 
         if not self.worker.registered:
             return 0
+        self._take_back_all()  # a turn that took longer than the drain may have submitted some since
         try:
             if self._flight.has_unwritten():
                 self._note(self._turn.turn()[1])

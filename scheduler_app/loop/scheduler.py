@@ -44,6 +44,10 @@ QUIET_FAILURES = 5
 """How many turns in a row may lose a race for a lock before that is worth a line in the log."""
 
 
+MOST_DOUBLINGS = 20
+"""Of the wait after a failed turn: more than any poll interval, and a number still after days of failures."""
+
+
 class DurableScheduler(Surface):
     """Runs due jobs of one store in this process, together with any other process that does the same.
 
@@ -204,7 +208,9 @@ class DurableScheduler(Surface):
             self._failures = 0
         except Exception as error:  # whatever it was, the thread must live; the next turn tries again
             self._failures += 1
-            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)
+            wait = min(self._pace.poll_seconds, 0.01 * 2 ** min(self._failures, MOST_DOUBLINGS)) * random.uniform(
+                0.5, 1.5
+            )
             if self._failures > QUIET_FAILURES or not self._store.dialect.is_transient(error):
                 self._store.recheck()
                 signals.scheduler_failed.send(self, error=error, retry_seconds=wait)

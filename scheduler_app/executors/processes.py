@@ -21,7 +21,7 @@ from .children import LOOK_SECONDS, Answer, Child, How
 from .endings import killed_result
 from .lanes import Lanes
 from .memory import CAN_LIMIT
-from .runner import broken_result
+from .runner import UNWANTED, broken_result
 from .slots import Slot
 from .wire import Birth, result_of
 
@@ -158,6 +158,8 @@ class ProcessExecutor(DurableExecutor):
                 result.returned = self._elsewhere.returned_of(result)
             self._tell_unknown(claim, result)
             return result
+        if answer.how is How.UNWANTED:
+            return Result(began, began, refusal=Refusal.NOT_STARTED, error=UNWANTED)
         if slot.is_stopped_at_once and answer.how is How.DIED:
             return None
         return self._killed(claim, child, answer, began)

@@ -36,6 +36,9 @@ from ..wishes import Snooze, Wish
 from . import current
 from .base import Admission
 
+UNWANTED = "it was asked to stop before it had started"
+"""Why a claim did not run that was cancelled while it waited for its slot."""
+
 
 class _RefusedError(Exception):
     def __init__(self, refusal: Refusal, reason: str) -> None:
@@ -73,6 +76,7 @@ class Runner:
         now = self.clock.reckon()
         try:
             self._check_lease()
+            _check_wanted(claim)
             self._check_signature(claim)
             task = self._resolve(claim)
         except _RefusedError as error:
@@ -86,6 +90,7 @@ class Runner:
         began = self.clock.reckon()
         try:
             self._check_lease()
+            _check_wanted(claim)
             self._check_signature(claim)
             task = self._resolve(claim)
             call = self._decode(claim, task)
@@ -229,6 +234,12 @@ class Runner:
 def secrets_of(task: Task, call: Call) -> tuple[int | str, ...]:
     """Return the places of a call's secret arguments, as whoever stored it knew them, and as they are known here."""
     return (*call.secret, *task.secret_places(call.args, call.kwargs))
+
+
+def _check_wanted(claim: Claim) -> None:
+    """Refuse what was asked to stop while it waited for its slot: given back, it is cancelled."""
+    if claim.cancelled:
+        raise _RefusedError(Refusal.NOT_STARTED, UNWANTED)
 
 
 def _set_deadline(claim: Claim, task: Task) -> None:

@@ -19,7 +19,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecution
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app, g
 
-from scheduler_app import Secret, current_job
+from scheduler_app import Secret, current_job, signals
 from scheduler_app.clock import Clock
 from scheduler_app.errors import NoCurrentJobError
 from scheduler_app.executors import InlineExecutor, Runner, ThreadExecutor
@@ -546,7 +546,21 @@ def test_a_secret_argument_that_cannot_be_looked_for_is_an_error_that_shows_no_w
 
 def test_a_job_that_sees_that_it_was_cancelled_ends_cancelled(runner: Runner) -> None:
     assert runner.run(call(stop_if_asked)).outcome is Outcome.SUCCESS
-    assert runner.run(call(stop_if_asked, cancelled=True)).outcome is Outcome.CANCELLED
+    asked = call(stop_if_asked)
+    with signals.job_started.connected_to(lambda *_a, **_facts: setattr(asked, "cancelled", True)):
+        assert runner.run(asked).outcome is Outcome.CANCELLED
+
+
+def test_a_job_that_was_cancelled_while_it_waited_for_its_slot_does_not_start(runner: Runner) -> None:
+    asked = call(take_a_secret, "x", cancelled=True)
+    result, admitted = runner.run(asked), runner.admit(asked).refused
+    assert admitted is not None
+    for refused in (result, admitted):
+        assert (refused.refusal, refused.error) == (
+            Refusal.NOT_STARTED,
+            "it was asked to stop before it had started",
+        )
+    assert marks == []
 
 
 @pytest.mark.parametrize("column", ["payload", "task", "queue", "id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Event
 from typing import Any
 
@@ -129,10 +129,8 @@ class Life:
     def settle(self) -> None:
         for function, args in ((work, (1,)), (fail, ("no",)), (stop_if_asked, ())):
             parts, job = self.held(function, *args)
-            if function is stop_if_asked:
-                self.client.cancel(job.id)
-                parts.aps._flight.claims[job.id].cancelled = True
-            parts.aps._executors["default"].run_waiting()
+            with cancelled_at_start(self.client, job.id) if function is stop_if_asked else nullcontext():
+                parts.aps._executors["default"].run_waiting()
             with self.by("settle"):
                 parts.aps.turn()
         parts, job = self.held(fail, "no", max_attempts=2)
@@ -189,6 +187,15 @@ class Life:
         with self.by("claim"):
             unserved.look_after(clock.now())
         self.client.cancel(job.id)
+
+
+@contextmanager
+def cancelled_at_start(client: Any, job_id: str) -> Iterator[None]:
+    """Ask a job to stop as soon as it has started: one that is asked before that does not start."""
+    asked: list[Any] = []
+    with signals.job_started.connected_to(lambda _sender, **_facts: asked or asked.append(client.cancel(job_id))):
+        yield
+    assert asked
 
 
 @contextmanager
@@ -338,12 +345,24 @@ def test_a_job_that_was_asked_to_stop_and_raised_is_cancelled_and_calls_no_hook(
 ) -> None:
     parts = make_parts()
     job = parts.client.schedule_after(0, hooked(fail), ("no",), {})
-    parts.aps.turn()
-    job.cancel()
-    crank(parts)
-    parts.aps._executors["default"].run_waiting()
-    crank(parts)
+    with cancelled_at_start(parts.client, job.id):
+        crank(parts)
     assert (job.refresh().state, ended) == (JobState.CANCELLED, [])
+    assert "ValueError: no" in str(job.job.error)
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_its_slot_never_starts(
+    make_parts: Callable[[], Parts], hooked: Any
+) -> None:
+    parts = make_parts()
+    job = parts.client.schedule_after(0, hooked(work, delivery="at_most_once"), (1,), {})
+    told: list[str] = []
+    parts.aps.turn()
+    assert job.cancel() is JobState.RUNNING  # for a claim may start at any moment
+    with heard_by(lambda name, facts: told.append(name) if facts.get("job_id") == job.id else None):
+        crank(parts)
+    assert (job.refresh().state, job.job.error) == (JobState.CANCELLED, "it was asked to stop before it had started")
+    assert (told, ended) == (["job_released"], [])
 
 
 def test_a_job_that_a_death_ends_calls_its_hook_in_the_process_that_finds_it(

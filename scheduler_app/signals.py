@@ -7,9 +7,22 @@ Observation only: no receiver can change what is stored. Each signal's sender is
 from __future__ import annotations
 
 import logging
+from asyncio import CancelledError
+from threading import current_thread, main_thread
 from typing import Any
 
 from blinker import NamedSignal, Namespace
+
+
+def is_of_the_process(error: BaseException) -> bool:
+    """Whether an error that a receiver or a hook raised is the process's to hear, and not only to be logged.
+
+    That is Ctrl-C, or what ends a test, in the main thread. Elsewhere nothing is, as it would only end a thread of this
+    package; nor is a `SystemExit` anywhere, or the `CancelledError` of an event loop that only the receiver ran.
+    """
+    if isinstance(error, (Exception, SystemExit, CancelledError)):
+        return False
+    return current_thread() is main_thread()
 
 
 class _Telling(NamedSignal):
@@ -20,7 +33,9 @@ class _Telling(NamedSignal):
         for receiver in self.receivers_for(sender):
             try:
                 answers.append((receiver, receiver(sender, **facts)))
-            except (Exception, SystemExit):
+            except BaseException as error:  # a receiver is the app's own code, and may raise anything
+                if is_of_the_process(error):
+                    raise
                 logging.getLogger("scheduler_app").exception("receiver of %r failed; the scheduler goes on", self.name)
         return answers
 

@@ -90,7 +90,8 @@ class Reach:
         return max(self._instant(when, now), now)
 
     def _wake_for(self, run_at: datetime) -> None:
-        self._on_due((run_at - self.store.clock.now()).total_seconds())
+        """Tell of new work. It is stored by then, so that nothing may raise: the database is not asked for the time."""
+        self._on_due((run_at - self.store.clock.reckon()).total_seconds())
 
 
 def named(verb: str, job_id: str | None, key: str | None) -> str:

@@ -41,6 +41,7 @@ class How(Enum):
 
     ENDED = "it told how the attempt ended"
     NOT_STARTED = "it had gone before it could start"
+    UNWANTED = "its claim was asked to stop before it was handed over"
     TIMED_OUT = "its time was over, and it was killed"
     DIED = "it died, or was killed, before the attempt had ended"
 
@@ -126,6 +127,8 @@ class Child:
         with self._guard:
             if self._is_closed:
                 return Answer(How.NOT_STARTED)
+            if claim.cancelled:  # from here on, who asks for that has it killed
+                return Answer(How.UNWANTED)
             self._claim = claim
         try:
             return self._run(claim, module, on_started)

@@ -32,8 +32,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Hooks:
-    """Calls the hooks of tasks, in an app context, with what travelled with the call. Touches no job, and never raises.
+    """Calls the hooks of tasks, in an app context, with what travelled with the call. Touches no job.
 
+    It raises nothing but what is the process's own (`signals.is_of_the_process`), and that in the main thread only.
     A hook is called at most once for each end: a process that is killed between the commit and the hook loses it.
     """
 
@@ -57,7 +58,9 @@ class Hooks:
             job = self.handle_of(ended.job_id)
             scrub = self.runner.scrubber_for(job.job)
             self.runner.call_hook(hook, job.job, (job, self._argument(ended)))
-        except (Exception, SystemExit) as error:  # a hook is the app's own code, and may raise anything
+        except BaseException as error:  # a hook is the app's own code, and may raise anything
+            if signals.is_of_the_process(error):
+                raise
             said = storable(scrub("".join(traceback.format_exception(error))), MOST_CHARS)
             signals.hook_failed.send(self, job_id=ended.job_id, task=ended.task, hook=name, traceback=said)
 

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .. import signals
-from ..errors import NoAppPathError, NoProcessesError, ResultError, UnknownInChildError
+from ..errors import NoAppPathError, NoProcessesError, UnknownInChildError
 from ..jobs import Outcome
 from ..outcomes import Refusal, Result
 from ..settings.sections import usable_cpus
@@ -21,6 +21,7 @@ from .children import LOOK_SECONDS, Answer, Child, How
 from .endings import killed_result
 from .lanes import Lanes
 from .memory import CAN_LIMIT
+from .runner import UNWANTED, broken_result
 from .slots import Slot
 from .wire import Birth, result_of
 
@@ -137,6 +138,15 @@ class ProcessExecutor(DurableExecutor):
         self._report(self.alias, claim, result)
 
     def _result(self, claim: Claim, slot: Slot, child: Child) -> Result | None:
+        """Have the child run the claim; None where it was killed for this executor's end. Never raises."""
+        began = self._elsewhere.now()
+        try:
+            return self._answered(claim, slot, child)
+        except Exception as error:  # it said what is not understood, say; its job must not go on beside the next run
+            child.kill()
+            return broken_result(error, began, self._elsewhere.now())
+
+    def _answered(self, claim: Claim, slot: Slot, child: Child) -> Result | None:
         admission = self._elsewhere.admit(claim)
         if admission.refused is not None:
             return admission.refused
@@ -144,10 +154,12 @@ class ProcessExecutor(DurableExecutor):
         answer = child.run(claim, admission.module, lambda: self._tell_start(claim))
         if answer.how is How.ENDED and answer.message is not None:
             result = result_of(answer.message, began, self._elsewhere.now())
-            with suppress(ResultError):  # it is stored all the same: only listeners here do not get it
+            with suppress(Exception):  # it is stored all the same, whatever its class raises: listeners do not get it
                 result.returned = self._elsewhere.returned_of(result)
             self._tell_unknown(claim, result)
             return result
+        if answer.how is How.UNWANTED:
+            return Result(began, began, refusal=Refusal.NOT_STARTED, error=UNWANTED)
         if slot.is_stopped_at_once and answer.how is How.DIED:
             return None
         return self._killed(claim, child, answer, began)

@@ -36,6 +36,9 @@ from ..wishes import Snooze, Wish
 from . import current
 from .base import Admission
 
+UNWANTED = "it was asked to stop before it had started"
+"""Why a claim did not run that was cancelled while it waited for its slot."""
+
 
 class _RefusedError(Exception):
     def __init__(self, refusal: Refusal, reason: str) -> None:
@@ -73,6 +76,7 @@ class Runner:
         now = self.clock.reckon()
         try:
             self._check_lease()
+            _check_wanted(claim)
             self._check_signature(claim)
             task = self._resolve(claim)
         except _RefusedError as error:
@@ -86,14 +90,17 @@ class Runner:
         began = self.clock.reckon()
         try:
             self._check_lease()
+            _check_wanted(claim)
             self._check_signature(claim)
             task = self._resolve(claim)
             call = self._decode(claim, task)
+            secret = secrets_of(task, call)
+            scrub = scrubber(call.args, call.kwargs, secret)
+            _set_deadline(claim, task)
         except _RefusedError as error:
             return Result(began, began, refusal=error.refusal, error=error.reason)
-        secret = secrets_of(task, call)
-        scrub = scrubber(call.args, call.kwargs, secret)
-        _set_deadline(claim, task)
+        except Exception as error:  # an argument's class is the app's own code: its `__str__` may raise anything
+            return broken_result(error, began, self.clock.reckon())
         try:
             returned = Context().run(self._call, claim, task, call, scrub)
         except JobCancelledError as error:
@@ -103,7 +110,7 @@ class Runner:
         except BaseException as error:  # user code may raise anything; all of it is an answer
             return self._failed(claim, began, error, scrub)
         result = self._returned(claim, began, returned, scrub)
-        result.masked |= RESULT in secret or (result.value is not None and scrub(result.value) != result.value)
+        result.masked |= RESULT in secret
         return result
 
     def _check_lease(self) -> None:
@@ -192,10 +199,12 @@ class Runner:
             return Result(began, ended, Outcome.SUCCESS, error=late)
         try:
             value = encode_result(returned, max_bytes=self.max_result_bytes, allowed=self.registry.rule.allows)
-        except ResultError as error:
-            why = scrub(f"{NOT_KEPT}{error}")
-            return Result(began, ended, Outcome.SUCCESS, error=why, returned=returned)
-        return Result(began, ended, Outcome.SUCCESS, value=value, error=late, returned=returned)
+            masked = scrub(value) != value
+        except Exception as error:  # a `ResultError`; or what it returned changes meanwhile, or raises when read
+            why = str(error) if isinstance(error, ResultError) else one_line(error)
+            said = storable(scrub(f"{NOT_KEPT}{why}"), self.max_error_chars)
+            return Result(began, ended, Outcome.SUCCESS, error=said, returned=returned)
+        return Result(began, ended, Outcome.SUCCESS, value=value, error=late, returned=returned, masked=masked)
 
     def _failed(self, claim: Claim, began: Any, error: BaseException, scrub: Scrub) -> Result:
         """The error and its traceback, without this file's own frames, any local variable, and any secret argument."""
@@ -227,6 +236,12 @@ def secrets_of(task: Task, call: Call) -> tuple[int | str, ...]:
     return (*call.secret, *task.secret_places(call.args, call.kwargs))
 
 
+def _check_wanted(claim: Claim) -> None:
+    """Refuse what was asked to stop while it waited for its slot: given back, it is cancelled."""
+    if claim.cancelled:
+        raise _RefusedError(Refusal.NOT_STARTED, UNWANTED)
+
+
 def _set_deadline(claim: Claim, task: Task) -> None:
     if claim.timeout is None:
         claim.timeout = task.timeout
@@ -239,6 +254,24 @@ def _overran(claim: Claim, ran: timedelta) -> str | None:
     if claim.timeout is None or monotonic() < claim.deadline:
         return None
     return how_overran(ran.total_seconds(), claim.timeout)
+
+
+def broken_result(error: BaseException, began: datetime, ended: datetime) -> Result:
+    """Return the error of a job around whose function something was raised, before it is known what is secret in it.
+
+    So it shows where that was, and no word of what was said.
+    """
+    name = type(error).__qualname__
+    return Result(
+        began,
+        ended,
+        Outcome.ERROR,
+        error=storable(f"{name} was raised around its function; what it said is not shown, as it may be secret", 500),
+        traceback=storable("".join([*traceback.format_tb(error.__traceback__), name]), 5000),
+        exception=error,
+        kinds=kinds_of(error),
+        masked=True,
+    )
 
 
 def one_line(error: BaseException) -> str:

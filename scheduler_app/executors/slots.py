@@ -75,12 +75,20 @@ class Slot:
     def _main(self) -> None:
         try:
             while (child := self._ready_child()) is not None:
-                if self._is_next():
-                    self._executor.carry(self, child)
-                else:
-                    child.listen()
+                self._serve(child)
         finally:
             self._let_go()
+
+    def _serve(self, child: Child) -> None:
+        """Have the child run the next claim, or listen to it while there is none; replace it if that fails."""
+        try:
+            if self._is_next():
+                self._executor.carry(self, child)
+            else:
+                child.listen()
+        except Exception as error:  # whatever it was, the thread must live: it is one of the slots
+            child.kill()
+            self._tell_failure(f"{type(error).__name__}: {error}", 0.0, 0.0)
 
     def _is_next(self) -> bool:
         """Wait a while for a claim; whether this slot is to take one."""
@@ -113,12 +121,14 @@ class Slot:
             self._executor.woken()
         elif not self._stopping.is_set():
             self._rest = min(LONGEST_REST, self._rest * 2 or 1.0)
-            signals.child_failed.send(
-                self._executor, executor=self._executor.alias, reason=hindrance,
-                seconds=monotonic() - started, retry_seconds=self._rest,
-            )  # fmt: skip
+            self._tell_failure(hindrance, monotonic() - started, self._rest)
             self._let_go()
             self._stopping.wait(self._rest)
+
+    def _tell_failure(self, reason: str, seconds: float, rest: float) -> None:
+        signals.child_failed.send(
+            self._executor, executor=self._executor.alias, reason=reason, seconds=seconds, retry_seconds=rest
+        )
 
     def _hindrance(self) -> str | None:
         """Make a child; return what hindered it, or None once it is ready."""

@@ -11,9 +11,12 @@ from typing import Any
 
 from apscheduler.executors.base import run_job
 
+from ..clock import host_now
+from ..outcomes import Result
 from ..store import Claim
 from .base import DurableExecutor
 from .lanes import Lanes
+from .runner import broken_result
 
 
 class ThreadExecutor(DurableExecutor):
@@ -74,7 +77,10 @@ class ThreadExecutor(DurableExecutor):
 
     def _work(self) -> None:
         while (item := self._inbox.get()) is not None:
-            item()
+            try:
+                item()
+            except BaseException:  # whatever it was, the thread must live: it is one of the slots
+                self._logger.exception("a thread of executor %r failed, and goes on", self.alias)
 
     def _carry(self) -> None:
         claim = self._lanes.take()
@@ -82,9 +88,17 @@ class ThreadExecutor(DurableExecutor):
         if not self._waiting.pop(claim, False):
             self._running.pop(claim, None)
             return
-        result = self._run(claim)
-        self._running.pop(claim, None)
+        result = self._result(claim)
+        self._running.pop(claim, None)  # before it is reported: the loop, woken by that, then finds the slot free
         self._report(self.alias, claim, result)
+
+    def _result(self, claim: Claim) -> Result:
+        """Run the claim. Never raises: a thread that ended by that would leave its slot taken, and its job running."""
+        began = host_now()
+        try:
+            return self._run(claim)
+        except BaseException as error:  # nothing, if the runner keeps its promise
+            return broken_result(error, began, host_now())
 
     def _do_submit_job(self, aps_job: Any, run_times: Sequence[datetime]) -> None:
         """Run a stock job of a stock scheduler."""

@@ -10,6 +10,8 @@ import weakref
 from types import FrameType
 from typing import Protocol
 
+from .. import signals
+
 
 class Ends(Protocol):
     """What must be ended before its process is."""
@@ -57,9 +59,16 @@ def _stop_all() -> None:
     hint = "; Ctrl-C again ends at once" if _ctrl_c_interrupts() else ""
     try:
         for one in tuple(_ALL):
-            one.stop(drain=not _End.is_pressed, hint=hint)
+            _stop(one, hint)
     except KeyboardInterrupt:
         _die_by(signal.SIGINT)
+
+
+def _stop(one: Ends, hint: str) -> None:
+    try:
+        one.stop(drain=not _End.is_pressed, hint=hint)
+    except Exception as error:  # whatever one app's end raised, the others are to drain as well
+        signals.scheduler_failed.send(one, error=error, retry_seconds=0.0)
 
 
 def _die_by(number: int) -> None:

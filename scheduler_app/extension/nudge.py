@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock, Timer
 
 from .. import signals
@@ -44,9 +45,11 @@ class Nudge:
 
     def _put_off(self, wait: float) -> None:
         if self._later is None or not self._later.is_alive():
-            self._later = Timer(wait, self._notify_late)
-            self._later.daemon = True
-            self._later.start()
+            later = Timer(wait, self._notify_late)
+            later.daemon = True
+            with suppress(RuntimeError):  # no thread can be started now: the work is stored, and others poll for it
+                later.start()
+                self._later = later
 
     def _notify_late(self) -> None:
         with self._lock:

@@ -100,7 +100,10 @@ class Announcer:
     def _main(self) -> None:
         while (turned := self._inbox.get()) is not None:
             self._let_go_first()
-            self._tell(turned)
+            try:
+                self._tell(turned)
+            except BaseException as error:  # whatever it was, the thread must live: the next turns are told by it
+                signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
 
     def _let_go_first(self) -> None:
         with self._turn:

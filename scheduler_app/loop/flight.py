@@ -80,6 +80,15 @@ class Flight:
             if self.claims.get(finished.claim.id) is finished.claim:
                 del self.claims[finished.claim.id]
 
+    def begun(self) -> set[str]:
+        """Return the ids of the jobs here that may have begun: all whose claim was not handed back unrun.
+
+        An executor cannot tell that: one that has ended is not among those that run, and may not be reported yet.
+        """
+        ends = [*self._landed.copy(), *self._unwritten]
+        unrun = {finished.claim for finished in ends if finished.result.refusal is not None}
+        return {claim.id for claim in list(self.claims.values()) if claim not in unrun}
+
     def crashed_before(self) -> bool:
         """Whether a job that was in flight at an earlier worker's death is in flight here and has not ended."""
         ended = {finished.claim for finished in self._unwritten}

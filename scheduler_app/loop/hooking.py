@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 
+from .. import signals
 from ..executors import Ended, Hooks
 from ..jobs import JobState
 from ..store import Settlement
@@ -54,15 +56,20 @@ class Hooking:
                 self._start()
 
     def _start(self) -> None:
-        """Start the thread at the first hook: most apps have none."""
+        """Start the thread at the first hook (most apps have none), and anew where it could not be started, or died."""
         with self._starting:
-            if self._thread is None:
-                self._thread = Thread(target=self._main, name="scheduler-hooks", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                thread = Thread(target=self._main, name="scheduler-hooks", daemon=True)
+                with suppress(RuntimeError):  # no thread can be started now: the hook waits for the next end
+                    thread.start()
+                    self._thread = thread
 
     def _main(self) -> None:
         while (ended := self._inbox.get()) is not None:
-            self._hooks.call(ended)
+            try:
+                self._hooks.call(ended)
+            except BaseException as error:  # of what is around the hook: the thread must live, for those of others
+                signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
 
 
 def ended_of(settlement: Settlement) -> Ended:

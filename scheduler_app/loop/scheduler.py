@@ -44,6 +44,10 @@ QUIET_FAILURES = 5
 """How many turns in a row may lose a race for a lock before that is worth a line in the log."""
 
 
+MOST_DOUBLINGS = 20
+"""Of the wait after a failed turn: more than any poll interval, and a number still after days of failures."""
+
+
 class DurableScheduler(Surface):
     """Runs due jobs of one store in this process, together with any other process that does the same.
 
@@ -204,7 +208,9 @@ class DurableScheduler(Surface):
             self._failures = 0
         except Exception as error:  # whatever it was, the thread must live; the next turn tries again
             self._failures += 1
-            wait = min(self._pace.poll_seconds, 0.01 * 2**self._failures) * random.uniform(0.5, 1.5)
+            wait = min(self._pace.poll_seconds, 0.01 * 2 ** min(self._failures, MOST_DOUBLINGS)) * random.uniform(
+                0.5, 1.5
+            )
             if self._failures > QUIET_FAILURES or not self._store.dialect.is_transient(error):
                 self._store.recheck()
                 signals.scheduler_failed.send(self, error=error, retry_seconds=wait)
@@ -393,17 +399,16 @@ class DurableScheduler(Surface):
     def _sign_off(self) -> int:
         """Write the last ends, give the rest back, and remove this worker's row; leave it to rescue if that fails."""
 
-        started = {claim.id for executor in self._executors.values() for claim in executor.running()}
-
         def sign_off(connection: Connection) -> list[workers.Rescued]:
             now = self._store.clock.reckon()
-            returned = workers.let_go(connection, self._store.dialect, self.worker.id, started, now)
+            returned = workers.let_go(connection, self._store.dialect, self.worker.id, self._flight.begun(), now)
             faults.reach("release-before-commit")
             workers.remove(connection, self.worker.id)
             return returned
 
         if not self.worker.registered:
             return 0
+        self._take_back_all()  # a turn that took longer than the drain may have submitted some since
         try:
             if self._flight.has_unwritten():
                 self._note(self._turn.turn()[1])

@@ -82,7 +82,9 @@ class UnservedJobs:
 
     def look_after(self, now: datetime) -> None:
         """Forget what is known by now, put aside what nobody served for too long, and take out what is mended."""
-        self._tasks = {task: since for task, since in self._tasks.items() if not self._knows(task)}
+        for task in list(self._tasks):  # the loop's thread adds meanwhile, here and below
+            if self._knows(task):
+                self._tasks.pop(task, None)
         for noted in (self._tasks, self._keys, self._unfit):
             noted.update({name: now for name, since in list(noted.items()) if since is None})
         self._put_aside(now)
@@ -165,7 +167,7 @@ class UnservedJobs:
 
 def _asked_long(noted: Since, served: Collection[str], before: datetime) -> Iterator[str]:
     """Yield what was noted at `before` or earlier and is not served by anyone."""
-    yield from sorted(name for name, since in noted.items() if since and since <= before and name not in served)
+    yield from sorted(name for name, since in list(noted.items()) if since and since <= before and name not in served)
 
 
 def _put_all_aside(connection: Connection, reasons: Mapping[str, str]) -> list[tuple[str, str]]:

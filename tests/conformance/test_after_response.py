@@ -77,7 +77,7 @@ def after(clock: ManualClock, seconds: float, count: int = 1) -> list[datetime]:
 def test_the_calls_of_a_request_are_stored_in_one_transaction_before_its_body_is_handed_over(
     parts: Parts, clock: ManualClock
 ) -> None:
-    parts.store.ensure_ready()
+    parts.client.on_queue("default")  # which asks, once a minute, whether somebody serves it
     commits: list[object] = []
     event.listen(parts.store.engine, "commit", commits.append)
     opened = exchange(parts, "/20")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from scheduler_app import signals
+from scheduler_app import current_job, schedule_now, signals, task
 from scheduler_app.executors import threads
 from scheduler_app.executors.threads import ThreadExecutor
 from scheduler_app.jobs import JobState
@@ -271,6 +272,45 @@ def test_an_at_most_once_job_that_had_not_started_is_given_back(
     process.executor._running.clear()  # it waits for a slot
     assert process.leave() == 1
     assert state_of(store, claim.id) is JobState.SCHEDULED
+
+
+begun: list[str] = []
+
+
+@task(delivery="at_most_once")
+def once() -> None:
+    begun.append(current_job.id)
+
+
+def test_an_at_most_once_job_that_has_ended_and_is_not_reported_yet_when_its_worker_stops_never_begins_again(
+    make_app: Callable[..., Flask],
+) -> None:
+    begun.clear()
+    app = make_app(SCHEDULER_DRAIN_SECONDS=0)
+    ended, may_report, reported = Event(), Event(), Event()
+    with app.app_context():
+        aps = app.extensions["scheduler"].aps
+        aps.start()
+        executor = aps._executors["default"]
+        land = executor._report
+
+        def report(*facts: Any) -> None:
+            ended.set()
+            assert may_report.wait(20)
+            land(*facts)
+            reported.set()
+
+        executor._report = report
+        handle = schedule_now(once)
+        assert ended.wait(20)
+        assert aps.shutdown(wait=False, exiting=True) == 0
+        may_report.set()
+        assert reported.wait(20)
+        assert (handle.refresh().state, handle.job.error) == (
+            JobState.FAILED,
+            "its worker stopped before it had ended, and its task runs at most once",
+        )
+    assert begun == [handle.id]
 
 
 # -- quarantine --------------------------------------------------------------------------------------------

@@ -8,16 +8,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app, g
 
-from scheduler_app import current_job
+from scheduler_app import Secret, current_job, signals
 from scheduler_app.clock import Clock
 from scheduler_app.errors import NoCurrentJobError
 from scheduler_app.executors import InlineExecutor, Runner, ThreadExecutor
@@ -30,6 +32,7 @@ from tests.conformance.benches import NOW, Bench, Processes, Threads, claim
 from tests.conformance.cranked import SIGNER
 
 SLOTS = 4
+SECRET = "hunter2-and-more"
 
 
 class Reports:
@@ -204,6 +207,51 @@ def test_an_executor_runs_again_after_a_shutdown(one_slot: Bench, reports: Repor
         one_slot.executor.shutdown(wait=round_ % 2 == 0)
 
 
+# -- what a runner never does --------------------------------------------------------------------------------
+
+
+class EscapeError(BaseException):
+    """No `Exception`, as what ends a thread is not."""
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_escapes_from_the_runner_is_an_error_of_its_job_and_costs_no_thread(
+    one_slot: Bench, reports: Reports
+) -> None:
+    def escape(*_facts: Any) -> Any:
+        raise EscapeError(SECRET)
+
+    one_slot.hold(reports)
+    executor = one_slot.executor
+    if isinstance(executor, ThreadExecutor):
+        executor.bind(escape, reports)
+    else:
+        executor.bind(escape, reports, SimpleNamespace(admit=raise_key_error, now=lambda: NOW))  # type: ignore[arg-type]
+    executor.submit([one_slot.claim(number) for number in range(3)])
+    reports.wait_for(3)
+    assert [one.id for _alias, one, _result in reports.all] == ["job-0", "job-1", "job-2"]
+    assert {result.outcome for _alias, _one, result in reports.all} == {Outcome.ERROR}
+    assert SECRET not in str([(result.error, result.traceback) for _alias, _one, result in reports.all])
+    until(lambda: (executor.waiting(), executor.running(), executor.free_slots()) == (0, [], 1))
+
+
+def raise_key_error(_claim: Claim) -> Any:
+    raise KeyError(SECRET)
+
+
+def test_a_report_that_raises_costs_no_thread(reports: Reports) -> None:
+    def report(alias: str, one: Claim, result: Result) -> None:
+        reports(alias, one, result)
+        raise EscapeError
+
+    executor = ThreadExecutor(1)
+    executor.start(BackgroundScheduler(timezone=UTC), "default")
+    executor.bind(succeed, report)
+    executor.submit([claim(number=number) for number in range(3)])
+    reports.wait_for(3)
+    executor.shutdown()
+
+
 # -- the same of the inline executor, which runs nothing until it is told to ---------------------------------
 
 
@@ -326,6 +374,44 @@ def return_what_cannot_be_kept() -> object:
     return object()
 
 
+class Restless(tzinfo):
+    """Adds to a dict whenever it is asked, as another thread might just then."""
+
+    grows: ClassVar[dict[str, Any]] = {}
+
+    def utcoffset(self, _when: datetime | None) -> timedelta:
+        self.grows[str(len(self.grows))] = None
+        return timedelta(0)
+
+
+class Lost(tzinfo):
+    def utcoffset(self, _when: datetime | None) -> timedelta:
+        raise NotImplementedError(SECRET)
+
+
+def return_what_changes_meanwhile() -> dict[str, Any]:
+    Restless.grows.clear()
+    Restless.grows["at"] = datetime(2026, 3, 1, tzinfo=Restless())
+    return Restless.grows
+
+
+def return_what_cannot_be_read(password: Secret[str] = "") -> datetime:
+    return datetime(2026, 3, 1, tzinfo=Lost())
+
+
+class Mute(Enum):
+    """Its members can be stored as arguments, and not be written in a text."""
+
+    ONE = 1
+
+    def __str__(self) -> str:
+        raise RuntimeError(SECRET)
+
+
+def take_a_secret(token: Secret[Any]) -> None:
+    marks.append("it ran")
+
+
 def stop_if_asked() -> None:
     current_job.raise_if_cancelled()
 
@@ -347,7 +433,7 @@ def runner(app: Flask) -> Runner:
 def call(function: Callable[..., Any], *args: Any, signer: Signer = SIGNER, **changed: Any) -> Claim:
     """Return a signed claim for a function of this module."""
     kwargs = changed.pop("kwargs", {})
-    payload = encode_call(args, kwargs, max_bytes=10_000, allowed=lambda _module: False)
+    payload = encode_call(args, kwargs, max_bytes=10_000, allowed=lambda module: module.startswith("tests"))
     task = f"{__name__}:{function.__name__}"
     signed = signer.sign("job-0", task, "default", payload)
     return claim(task, payload=payload, **({"signature": signed} | changed))
@@ -435,9 +521,46 @@ def test_a_result_that_cannot_be_kept_is_a_success_that_says_so(runner: Runner) 
     assert str(result.error).startswith("result not kept: The result of the function cannot be stored: ")
 
 
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (return_what_changes_meanwhile, "RuntimeError: dictionary changed size during iteration"),
+        (return_what_cannot_be_read, "NotImplementedError: ***"),
+    ],
+)
+def test_a_result_that_changes_or_raises_while_it_is_written_is_a_success_that_says_so(
+    function: Callable[..., Any], why: str, runner: Runner
+) -> None:
+    given = (SECRET,) if function is return_what_cannot_be_read else ()
+    result = runner.run(call(function, *given))
+    assert (result.outcome, result.value) == (Outcome.SUCCESS, None)
+    assert result.error == f"result not kept: {why}"
+
+
+def test_a_secret_argument_that_cannot_be_looked_for_is_an_error_that_shows_no_word_of_it(runner: Runner) -> None:
+    result = runner.run(call(take_a_secret, Mute.ONE))
+    assert (result.outcome, result.refusal, result.masked, marks) == (Outcome.ERROR, None, True, [])
+    assert str(result.error).startswith("RuntimeError was raised around its function")
+    assert SECRET not in f"{result.error}{result.traceback}"
+
+
 def test_a_job_that_sees_that_it_was_cancelled_ends_cancelled(runner: Runner) -> None:
     assert runner.run(call(stop_if_asked)).outcome is Outcome.SUCCESS
-    assert runner.run(call(stop_if_asked, cancelled=True)).outcome is Outcome.CANCELLED
+    asked = call(stop_if_asked)
+    with signals.job_started.connected_to(lambda *_a, **_facts: setattr(asked, "cancelled", True)):
+        assert runner.run(asked).outcome is Outcome.CANCELLED
+
+
+def test_a_job_that_was_cancelled_while_it_waited_for_its_slot_does_not_start(runner: Runner) -> None:
+    asked = call(take_a_secret, "x", cancelled=True)
+    result, admitted = runner.run(asked), runner.admit(asked).refused
+    assert admitted is not None
+    for refused in (result, admitted):
+        assert (refused.refusal, refused.error) == (
+            Refusal.NOT_STARTED,
+            "it was asked to stop before it had started",
+        )
+    assert marks == []
 
 
 @pytest.mark.parametrize("column", ["payload", "task", "queue", "id"])

@@ -19,6 +19,7 @@ from scheduler_app import GiveUp, Retry, Snooze, current_job, signals
 from scheduler_app.errors import NoAppPathError, NoProcessesError
 from scheduler_app.executors import ProcessExecutor
 from scheduler_app.executors import processes as module
+from scheduler_app.executors.children import Answer, Child
 from scheduler_app.jobs import Outcome
 from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.store import Claim
@@ -263,6 +264,21 @@ def test_a_job_whose_cancellation_is_asked_for_is_killed(bench: Processes, ends:
     assert (result.outcome, result.error) == (
         Outcome.CANCELLED, f"Job {claim.id} was asked to stop, and its process was killed."
     )  # fmt: skip
+
+
+def test_a_cancel_that_comes_before_a_child_is_handed_the_job_keeps_it_from_starting(
+    bench: Processes, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_just_then(self: Child, claim: Claim, *facts: Any) -> Answer:
+        claim.cancelled = True  # after it was checked, and before this child could be killed for it
+        return run_here(self, claim, *facts)
+
+    run_here = Child.run
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "run", asked_just_then)
+        result = ends.of(run(bench, here))
+    assert (result.refusal, result.error) == (Refusal.NOT_STARTED, "it was asked to stop before it had started")
+    assert ends.of(run(bench, here)).outcome is Outcome.SUCCESS
 
 
 def test_a_cancel_that_comes_late_kills_no_other_job(bench: Processes, ends: Ends) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event
 from typing import Any
 
 import pytest
@@ -127,10 +129,8 @@ class Life:
     def settle(self) -> None:
         for function, args in ((work, (1,)), (fail, ("no",)), (stop_if_asked, ())):
             parts, job = self.held(function, *args)
-            if function is stop_if_asked:
-                self.client.cancel(job.id)
-                parts.aps._flight.claims[job.id].cancelled = True
-            parts.aps._executors["default"].run_waiting()
+            with cancelled_at_start(self.client, job.id) if function is stop_if_asked else nullcontext():
+                parts.aps._executors["default"].run_waiting()
             with self.by("settle"):
                 parts.aps.turn()
         parts, job = self.held(fail, "no", max_attempts=2)
@@ -187,6 +187,15 @@ class Life:
         with self.by("claim"):
             unserved.look_after(clock.now())
         self.client.cancel(job.id)
+
+
+@contextmanager
+def cancelled_at_start(client: Any, job_id: str) -> Iterator[None]:
+    """Ask a job to stop as soon as it has started: one that is asked before that does not start."""
+    asked: list[Any] = []
+    with signals.job_started.connected_to(lambda _sender, **_facts: asked or asked.append(client.cancel(job_id))):
+        yield
+    assert asked
 
 
 @contextmanager
@@ -254,7 +263,7 @@ def test_the_signals_of_the_table_exist_and_stand_in_a_namespace_of_their_own() 
 # -- receivers -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [ValueError("a receiver's own"), SystemExit(3)])
+@pytest.mark.parametrize("error", [ValueError("a receiver's own"), SystemExit(3), CancelledError()])
 def test_a_receiver_that_raises_is_logged_and_touches_nothing(
     make_parts: Callable[[], Parts], caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
@@ -336,12 +345,24 @@ def test_a_job_that_was_asked_to_stop_and_raised_is_cancelled_and_calls_no_hook(
 ) -> None:
     parts = make_parts()
     job = parts.client.schedule_after(0, hooked(fail), ("no",), {})
-    parts.aps.turn()
-    job.cancel()
-    crank(parts)
-    parts.aps._executors["default"].run_waiting()
-    crank(parts)
+    with cancelled_at_start(parts.client, job.id):
+        crank(parts)
     assert (job.refresh().state, ended) == (JobState.CANCELLED, [])
+    assert "ValueError: no" in str(job.job.error)
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_its_slot_never_starts(
+    make_parts: Callable[[], Parts], hooked: Any
+) -> None:
+    parts = make_parts()
+    job = parts.client.schedule_after(0, hooked(work, delivery="at_most_once"), (1,), {})
+    told: list[str] = []
+    parts.aps.turn()
+    assert job.cancel() is JobState.RUNNING  # for a claim may start at any moment
+    with heard_by(lambda name, facts: told.append(name) if facts.get("job_id") == job.id else None):
+        crank(parts)
+    assert (job.refresh().state, job.job.error) == (JobState.CANCELLED, "it was asked to stop before it had started")
+    assert (told, ended) == (["job_released"], [])
 
 
 def test_a_job_that_a_death_ends_calls_its_hook_in_the_process_that_finds_it(
@@ -367,7 +388,7 @@ def test_an_end_that_came_too_late_calls_no_hook(make_parts: Callable[[], Parts]
     assert ended == []
 
 
-@pytest.mark.parametrize("error", [ValueError("the hook's own"), SystemExit(3)])
+@pytest.mark.parametrize("error", [ValueError("the hook's own"), SystemExit(3), CancelledError()])
 def test_an_error_in_a_hook_is_logged_with_its_task_and_touches_no_job(
     make_parts: Callable[[], Parts], hooked: Any, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
@@ -413,3 +434,42 @@ def test_in_production_hooks_are_called_on_a_thread_of_their_own_before_a_clean_
         job.result(timeout=20)
         scheduler.shutdown()
     assert ended == [("success", job.id, JobState.SUCCEEDED, 7, "tests")]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, CancelledError])
+def test_whatever_hooks_and_receivers_raise_the_threads_that_call_them_live(
+    make_app: Callable[..., Flask], hooked: Any, error: type[BaseException]
+) -> None:
+    raised: list[str] = []
+    told = Event()
+
+    def breaks(job: JobHandle, _result: Any) -> None:
+        raised.append(job.id)
+        raise error
+
+    def hear(_sender: Any, *, job_id: str, **_: Any) -> None:
+        if job_id == good.id:
+            told.set()
+        raise error
+
+    scheduler = Scheduler()
+    app = make_app(scheduler)
+    with app.app_context(), signals.job_settled.connected_to(hear):
+        bad = scheduler.schedule_after(3600, hooked(work, name="shop.bad", on_success=breaks), 1)
+        good = scheduler.schedule_after(3600, hooked(stop_if_asked, name="shop.good"))
+        scheduler.start()
+        for job in (bad, good):  # one after the other: the second end finds the threads as the first one left them
+            job.run_now()
+            job.result(timeout=20)
+        assert told.wait(20)
+        scheduler.shutdown()
+    assert (raised, [one[:2] for one in ended]) == ([bad.id], [("success", good.id)])
+
+
+def test_what_is_the_processs_own_is_raised_in_the_main_thread() -> None:
+    def interrupt(_sender: Any) -> None:
+        raise KeyboardInterrupt
+
+    with signals.loop_restarted.connected_to(interrupt), pytest.raises(KeyboardInterrupt):
+        signals.loop_restarted.send(None)

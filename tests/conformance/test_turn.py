@@ -15,13 +15,14 @@ from scheduler_app.jobs import TRANSITIONS, JobState
 from scheduler_app.loop.unserved import UnservedJobs
 from scheduler_app.outcomes import Refusal
 from scheduler_app.payload import Signer
-from scheduler_app.store import Claim, NewJob, Store, change
+from scheduler_app.store import Claim, NewJob, Store, change, workers
 from scheduler_app.store.claim import KEY_PREFIX
-from scheduler_app.tasks import ModuleRule, TaskRegistry
+from scheduler_app.tasks import ModuleRule, Task, TaskRegistry
 from tests.conformance.cranked import (
     SIGNER,
     ManualClock,
     Process,
+    broken,
     fetch,
     forge,
     forget_moves,
@@ -451,6 +452,64 @@ def test_an_unknown_task_is_left_to_others_for_15_minutes_and_then_put_aside(
         "no live worker knows its task: tests.nowhere:gone",
     )
     assert state_of(store, young.id) is JobState.SCHEDULED
+
+
+class BusyRegistry(TaskRegistry):
+    """Whoever looks for a task here is overtaken by the loop, which meets another one."""
+
+    def __init__(self) -> None:
+        super().__init__(ModuleRule(("tests",)))
+        self.meet: Callable[[str], None] = lambda _task: None
+
+    def resolve(self, name: str) -> Task:
+        self.meet(f"tests.met.beside:{name[-4:]}")
+        return super().resolve(name)
+
+
+class Served(list[str]):
+    """What live workers know; whoever asks is overtaken by the loop, which meets another task."""
+
+    def __init__(self, meet: Callable[[str], None]) -> None:
+        super().__init__()
+        self._meet = meet
+
+    def __contains__(self, name: object) -> bool:
+        self._meet(f"tests.met.late:{str(name)[-4:]}")
+        return False
+
+
+def test_a_task_that_the_loop_meets_while_the_heartbeat_looks_after_others_is_not_lost(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, other, registry = job(clock, task="tests.nowhere:gone"), job(clock, task="tests.nowhere:lost"), BusyRegistry()
+    put(store, new, other)
+    unserved = unserved_in(store, registry)
+    unserved.note(claim_of(new), Refusal.UNSERVED)
+    unserved.note(claim_of(other), Refusal.UNSERVED)
+
+    def meet(task: str) -> None:
+        unserved.note(claim_of(job(clock, task=task)), Refusal.UNSERVED)
+
+    registry.meet = meet
+    monkeypatch.setattr(workers, "served_by", lambda _rows: Served(meet))
+    unserved.look_after(clock.now())
+    unserved.look_after(clock.advance(900))
+    assert [state_of(store, one.id) for one in (new, other)] == [JobState.QUARANTINED] * 2
+    met = {f"tests.met.{when}:{task}" for when in ("beside", "late") for task in ("gone", "lost")}
+    assert met | {new.task, other.task} <= unserved.current().tasks
+
+
+def test_a_loop_that_failed_for_days_still_waits_for_the_poll_interval_at_most(process: Process) -> None:
+    scheduler = process._assembled()
+    scheduler._failures = 1_000_000
+
+    def fail() -> float:
+        raise broken(process.store)
+
+    scheduler._one_turn = fail  # type: ignore[method-assign]
+    wait = scheduler._process_jobs()
+    assert wait is not None
+    assert 0.5 <= wait <= 1.5
 
 
 def test_an_unknown_task_that_a_live_worker_knows_is_never_put_aside(

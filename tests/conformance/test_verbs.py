@@ -21,6 +21,7 @@ from scheduler_app.errors import (
     JobNotFoundError,
     NaiveDatetimeError,
     OptionError,
+    StoreUnavailableError,
     TooFarError,
 )
 from scheduler_app.jobs import Job, JobState
@@ -632,3 +633,29 @@ def test_apschedulers_door_and_the_clients_are_one(make_app: Callable[..., Flask
             assert handle.refresh().run_at == client.get(handle.id).run_at
         assert told == [(what, handle.id) for what in ("paused", "timed", "paused", "timed", "timed")]
         assert handle.run_now().run_at <= datetime.now(UTC)
+
+
+# -- telling of it ------------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_raises_nothing_though_the_database_answers_no_more(
+    client: Client, store: Store, clock: ManualClock, woken: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> datetime:
+        raise StoreUnavailableError(store.url, "it is away", undecided=False, writing=False)
+
+    write = store.write
+
+    def write_and_lose_it(work: Any) -> Any:
+        written = write(work)
+        patch.setattr(clock, "now", away)  # its time was asked for 30 s ago
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", write_and_lose_it)
+        handle = client.schedule_after(60, shipped, (), {})
+    assert (state_of(store, handle.id), woken) == (JobState.SCHEDULED, [60.0])
+
+
+def shipped() -> None:
+    """What is scheduled, and not run."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from scheduler_app.extension.nudge import Nudge
 
@@ -59,3 +61,20 @@ def test_a_process_that_ends_sends_what_was_put_off() -> None:
     assert store.count == 2
     nudge.flush()
     assert store.count == 2
+
+
+def test_work_that_is_stored_when_no_thread_can_be_started_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoThread(Timer):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    store = SlowStore()
+    for event in store.may_end:
+        event.set()
+    nudge = Nudge(store, 1.0, lambda: None)  # type: ignore[arg-type]
+    nudge(0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("scheduler_app.extension.nudge.Timer", NoThread)
+        nudge(0.0)
+    nudge(0.0)  # threads can be started again
+    assert store.begun[1].wait(SECONDS), "nobody was told of it later"

@@ -55,9 +55,18 @@ ASKED = "?"
 """What stands, in a worker's list of tasks, before the name of one that it does not know and has jobs of."""
 
 
+def listed(stored: str | None) -> list[str]:
+    """Return a list of names that stands in a worker's row; one that is damaged names nothing."""
+    try:
+        found: Any = json.loads(stored or "[]")
+    except (TypeError, ValueError):
+        return []
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
 def served_by(rows: Iterable[WorkerRow]) -> set[str]:
     """Return the names of the tasks that these workers know."""
-    return {task for row in rows for task in json.loads(row.tasks or "[]")}
+    return {task for row in rows for task in listed(row.tasks)}
 
 
 def asked_by(rows: Iterable[WorkerRow]) -> set[str]:
@@ -67,7 +76,7 @@ def asked_by(rows: Iterable[WorkerRow]) -> set[str]:
 
 def keys_of(rows: Iterable[WorkerRow]) -> set[str]:
     """Return the ids of the signing keys that these workers believe."""
-    return {key for row in rows for key in json.loads(row.key_ids or "[]")}
+    return {key for row in rows for key in listed(row.key_ids)}
 
 
 def register_if_absent(connection: Connection, dialect: Dialect, row: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import DBAPIError
 
 from scheduler_app import signals
+from scheduler_app.client.explain import explain
 from scheduler_app.errors import StoreUnavailableError
 from scheduler_app.executors import threads
 from scheduler_app.executors.threads import ThreadExecutor
@@ -18,12 +19,14 @@ from scheduler_app.jobs import JobState
 from scheduler_app.loop import unserved
 from scheduler_app.loop.claiming import Claiming
 from scheduler_app.loop.heartbeat import Heartbeat
+from scheduler_app.loop.rescuer import Rescuer
 from scheduler_app.loop.unserved import UnservedJobs
-from scheduler_app.outcomes import Result
+from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.store import Claim, Store, change, workers
 from scheduler_app.store.claim import KEY_PREFIX
 from scheduler_app.tasks import ModuleRule, TaskRegistry
 from tests.conformance.cranked import (
+    SIGNER,
     ManualClock,
     Process,
     attempts_of,
@@ -365,6 +368,54 @@ def test_a_heartbeat_outlives_whatever_its_watch_raises(
         assert thrice.wait(10)
         assert heart.is_alive()
         heart.stop()
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1, null]", "{}", "7", "null", '"tests"'])
+def test_a_beat_outlives_whatever_stands_in_the_rows_of_other_workers(
+    damaged: str, store: Store, clock: ManualClock, process: Process, make_process: Callable[..., Process]
+) -> None:
+    other = make_process()
+    lists = ("tasks", "key_ids", "queues")
+    forge(store, f"UPDATE scheduler_workers SET {', '.join(f'{one} = :bad' for one in lists)} WHERE id = :id",
+          bad=damaged, id=other.worker.id)  # fmt: skip
+    clock.advance(29)
+    heart = heart_of(process)
+    heart._unserved.note(a_claim("left to others"), Refusal.UNSERVED)
+    failures: list[BaseException] = []
+    with signals.scheduler_failed.connected_to(lambda _sender, **facts: failures.append(facts["error"])):
+        heart.beat()
+    assert process.worker.may_start()
+    assert process.worker.renewed_at == clock.monotonic()
+    assert failures == []
+    rows = store.read(workers.all_workers)
+    assert workers.keys_of(rows) == set(SIGNER.key_ids)
+    assert "t" not in workers.served_by(rows)
+    new = job(clock)
+    put(store, new)
+    assert explain(job_of(store, new.id), rows, clock.now(), 3600.0).facts
+
+
+def test_what_fails_as_a_beat_looks_after_others_keeps_the_dead_from_no_rescue(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, process = make_process(), make_process()
+    put(store, job(clock))
+    claim = dead.claim_one()
+    heart = heart_of(process)
+    heart._tick()
+    clock.advance(31)
+
+    def fail(_self: UnservedJobs) -> None:
+        raise RuntimeError("no module can be imported now")
+
+    monkeypatch.setattr(UnservedJobs, "learn_what_others_ask", fail)
+    monkeypatch.setattr(Rescuer, "_death_of", lambda _self, row, _here: "dead" if row.id == dead.worker.id else None)
+    told: list[BaseException] = []
+    with signals.scheduler_failed.connected_to(lambda _sender, **facts: told.append(facts["error"])):
+        heart._tick()
+    assert process.worker.may_start()
+    assert state_of(store, claim.id) is JobState.SCHEDULED
+    assert [str(error) for error in told] == ["no module can be imported now"]
 
 
 def heart_of(

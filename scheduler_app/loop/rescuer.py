@@ -50,7 +50,8 @@ class Rescuer:
 
     def sweep(self, own_id: str) -> int:
         """Rescue the jobs of every worker that is dead by now; return how many jobs were taken back."""
-        rows = [row for row in self._store.read(workers.all_workers) if row.id != own_id]
+        found = self._store.read(lambda connection: workers.all_for_sure(connection, self._store.dialect))
+        rows = [row for row in found if row.id != own_id]
         here = this_process()
         self._look(rows)
         count = sum(self._guarded(partial(self._rescue_if_dead, row, here)) for row in rows)

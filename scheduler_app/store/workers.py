@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -118,6 +119,25 @@ def all_workers(connection: Connection) -> list[WorkerRow]:
     return [WorkerRow(*row) for row in connection.execute(select(workers).order_by(workers.c.started_at))]
 
 
+def all_for_sure(connection: Connection, dialect: Dialect) -> list[WorkerRow]:
+    """Return the same where rows may be damaged: an instant that cannot be read is shown as the epoch."""
+    columns = [_for_sure(column, dialect) if isinstance(column.type, Instant) else column for column in workers.c]
+    rows = connection.execute(select(*columns).order_by(workers.c.started_at)).mappings()
+    return [
+        WorkerRow(**{**row, "started_at": row["started_at"] or _EPOCH, "seen_at": row["seen_at"] or _EPOCH})
+        for row in rows
+    ]
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _for_sure(instant: Column[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Return an instant as far as it can be read, else nothing."""
+    readable = case((dialect.unreadable(instant), null()), else_=instant)
+    return type_coerce(readable, Instant).label(instant.name)
+
+
 _HELD: ColumnElement[bool] = literal_column("state IN ('claimed', 'running')")
 _OF_WORKER: ColumnElement[bool] = jobs.c.worker_id == bindparam("worker")
 _HELD_IDS = select(jobs.c.id, jobs.c.claim_seq).where(_HELD, _OF_WORKER).order_by(jobs.c.id)
@@ -146,8 +166,7 @@ def _just(only: str | None) -> Select[Any]:
 
 def _begun(dialect: Dialect, only: str | None) -> Select[Any]:
     """Add when each began, as far as that can be read."""
-    begun = case((dialect.unreadable(jobs.c.started_at), null()), else_=jobs.c.started_at)
-    return _just(only).add_columns(type_coerce(begun, Instant).label("started_at"))
+    return _just(only).add_columns(_for_sure(jobs.c.started_at, dialect))
 
 
 def orphan_holders(connection: Connection) -> list[str]:

@@ -395,6 +395,21 @@ def test_a_beat_outlives_whatever_stands_in_the_rows_of_other_workers(
     assert explain(job_of(store, new.id), rows, clock.now(), 3600.0).facts
 
 
+def test_a_workers_row_whose_instants_cannot_be_read_keeps_no_worker_from_being_rescued(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process]
+) -> None:
+    damaged, dead, observer = make_process(slots=1), make_process(slots=1), make_process()
+    held = []
+    for one in (damaged, dead):
+        put(store, job(clock))
+        held.append(one.claim_one().id)
+    forge(store, "UPDATE scheduler_workers SET seen_at = :bad, started_at = :bad WHERE id = :id",
+          bad=bad_instants(store)[0], id=damaged.worker.id)  # fmt: skip
+    heart_of(observer).beat()
+    assert observer.watch(30.0) == 2
+    assert {state_of(store, job_id) for job_id in held} == {JobState.SCHEDULED}
+
+
 def test_what_fails_as_a_beat_looks_after_others_keeps_the_dead_from_no_rescue(
     store: Store, clock: ManualClock, make_process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..client import current_scheduler
 from ..client.liveness import state_of
-from ..store.workers import WorkerRow
+from ..store.workers import WorkerRow, listed
 from .group import scheduler_commands
 from .instants import span
 from .options import format_option
@@ -48,7 +48,7 @@ def worker_facts(row: WorkerRow, now: datetime, lease_seconds: float) -> dict[st
         "pid": row.pid,
         "state": state_of(row, now, lease_seconds),
         "beat_seconds_ago": (now - row.seen_at).total_seconds(),
-        "queues": _listed(row.queues) or None,
+        "queues": listed(row.queues) or None,
         "executors": _sizes(row),
         "version": row.package_version or None,
     }
@@ -61,14 +61,10 @@ def _columns(now: datetime, lease_seconds: float) -> Sequence[Column]:
         Column("pid", lambda row: str(row.pid)),
         Column("state", lambda row: state_of(row, now, lease_seconds)),
         Column("beat", lambda row: f"{span(max(0.0, (now - row.seen_at).total_seconds()))} ago"),
-        Column("queues", lambda row: ", ".join(_listed(row.queues) or ["all"]), least=6),
+        Column("queues", lambda row: ", ".join(listed(row.queues) or ["all"]), least=6),
         Column("executors", lambda row: ", ".join(f"{a}={n}" for a, n in _sizes(row).items()), least=10),
         Column("version", lambda row: row.package_version or "-", leave_out=2),
     ]
-
-
-def _listed(text: str | None) -> list[str]:
-    return list(json.loads(text)) if text else []
 
 
 def _sizes(row: WorkerRow) -> dict[str, int]:

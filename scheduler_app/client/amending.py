@@ -15,7 +15,7 @@ from ..store import Connection, change, find
 from ..store.prune import delete_if_finished
 from .expecting import is_done_already
 from .options import priority_of, tags_of
-from .reach import LOOKS, Reach
+from .reach import LOOKS, Reach, removing
 from .times import Delay, seconds_of
 
 
@@ -74,7 +74,9 @@ class Amending(Reach):
 
         Raises `JobConflictError` for one that has not ended, and `JobNotFoundError`.
         """
-        work = self._notes.of_job("job.delete", job_id, partial(self._delete, job_id))
+        work = self._notes.of_job(
+            "job.delete", job_id, removing(partial(self._delete, job_id), lambda c: find.job(c, job_id) is None)
+        )
         for _ in range(LOOKS):
             if self.store.write(work):
                 signals.job_deleted.send(self, job_id=job_id)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 
 from .. import signals
 from ..asking import Verb
 from ..jobs import FINISHED, Job, JobState
-from ..store import Connection, Retention, change
+from ..store import Connection, Retention, change, find
 from ..store.prune import Pruned, prune_some
 from .cancelling import Cancelling
 from .times import Delay, seconds_of
-from .timing import Timing
+from .timing import Change, Timing
 
 PRUNED_AT_ONCE = 1000
 """How many jobs one transaction of `prune` looks at."""
@@ -28,8 +29,7 @@ class Changing(Cancelling, Timing):
         It stays the same job: its recorded attempts stay with it. Raises `JobConflictError` in any other state,
         `DuplicateKeyError` when a newer job holds its key, and `JobNotFoundError`.
         """
-        now = self.store.clock.now()
-        job, _ = self._ask(Verb.RETRY, job_id, None, lambda c, found: change.retry_if_finished(c, found, now))
+        job, _ = self._ask(Verb.RETRY, job_id, None, _retrying(self.store.clock.now()))
         self._on_due(0)
         signals.job_retried.send(self, job_id=job_id)
         return job
@@ -69,3 +69,21 @@ class Changing(Cancelling, Timing):
     def _prune_some(self, retention: Retention, after: str, connection: Connection) -> Pruned:
         now = self.store.clock.now()
         return prune_some(connection, self.store.dialect, retention, now, after, PRUNED_AT_ONCE)
+
+
+def _retrying(now: datetime) -> Change:
+    """Return what puts a job back in line. Tried again, it does not retry what has begun, or ended, since."""
+    tried: set[int] = set()
+
+    def retry(connection: Connection, job_id: str) -> bool:
+        seen = find.job(connection, job_id, lock=True)
+        if seen is None:
+            return False
+        if tried and seen.version not in tried:
+            return True  # an earlier try was committed, and its reply was lost
+        changed = change.retry_if_finished(connection, job_id, now)
+        if changed:
+            tried.add(seen.version)
+        return changed
+
+    return retry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from datetime import datetime
 from ..jobs import Job, JobState
 from ..queues import Queue
 from ..store import change
-from ..store.workers import WorkerRow
+from ..store.workers import WorkerRow, listed
 from .liveness import SILENT, state_of
 from .queueing import QueueStatus
 
@@ -117,7 +116,7 @@ def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime, queue: QueueSta
         return Explanation(job, tuple(facts), remedy)
     if ahead > 0:
         return Explanation(job, tuple(facts))
-    if not any(job.task in json.loads(row.tasks or "[]") for row in serving):
+    if not any(job.task in listed(row.tasks) for row in serving):
         facts.append(f"None of them has run task {job.task!r} yet; one that cannot import it leaves it to others.")
     full = None if queue is None else _full(queue, serving)
     if full is not None:
@@ -148,4 +147,4 @@ def _full(queue: QueueStatus, serving: Sequence[WorkerRow]) -> tuple[str, str] |
 
 
 def _serves(row: WorkerRow, queue: str) -> bool:
-    return row.state == "running" and (row.queues is None or queue in json.loads(row.queues))
+    return row.state == "running" and (row.queues is None or queue in listed(row.queues))

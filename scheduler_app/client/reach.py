@@ -107,3 +107,23 @@ def _find(name: str, key: str | None, connection: Connection) -> Job | None:
 
 def _asked(change: Callable[[Connection, str], bool], job_id: str, connection: Connection) -> bool:
     return is_done_already(connection, job_id) or change(connection, job_id)
+
+
+def removing(
+    work: Callable[[Connection], bool], is_gone: Callable[[Connection], bool] = lambda _connection: True
+) -> Callable[[Connection], bool]:
+    """Return work that removes something. Tried again, it knows what is gone because of itself.
+
+    An earlier try may have been committed, and its reply lost. `is_gone` tells, where nothing is removed, whether there
+    is nothing any more.
+    """
+    tried = False
+
+    def remove(connection: Connection) -> bool:
+        nonlocal tried
+        removed = work(connection)
+        answer = removed or (tried and is_gone(connection))
+        tried = tried or removed
+        return answer
+
+    return remove

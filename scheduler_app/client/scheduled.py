@@ -12,7 +12,7 @@ from ..payload import Verdict
 from ..schedules import Planned, Schedule, decode_trigger, first_fire_time, preview
 from ..store import Connection, add, schedules
 from .emit import emitted_job
-from .reach import Reach
+from .reach import Reach, removing
 from .recurring import signed_parts
 
 MOST_PREVIEWED = 1000
@@ -133,7 +133,7 @@ class Scheduled(Reach):
 
     def remove_schedule(self, name: str) -> None:
         """Remove a schedule; its jobs stay, and those that wait run. One that code declares comes back at a start."""
-        work = partial(schedules.remove_if_present, name=name)
+        work = removing(partial(schedules.remove_if_present, name=name))
         if not self.store.write(self._notes.of_schedule("schedule.remove", name, work)):
             raise ScheduleNotFoundError(name)
 

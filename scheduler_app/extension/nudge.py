@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock, Timer
+from threading import Lock, Thread, Timer, current_thread
 
 from .. import signals
 from ..clock import monotonic
@@ -13,6 +13,8 @@ from ..loop import DurableScheduler
 from ..store import Store
 
 APART_SECONDS = 0.05
+FLUSH_SECONDS = 10.0
+"""How long an end waits, at most, for a notification that is being sent."""
 
 
 class Nudge:
@@ -23,6 +25,8 @@ class Nudge:
         self._lock = Lock()
         self._last = float("-inf")
         self._later: Timer | None = None
+        self._sending: set[Thread] = set()
+        """The threads that send what was put off, at this moment."""
 
     def __call__(self, seconds: float) -> None:
         """Wake this process's loop if that is earlier than what it waits for; tell others if it is due soon."""
@@ -52,23 +56,36 @@ class Nudge:
                 self._later = later
 
     def _notify_late(self) -> None:
+        own = current_thread()
         with self._lock:
+            if self._later is not own:
+                return  # flushed meanwhile
             self._last = monotonic()
             self._later = None  # before it is sent: what is stored from here on has another one sent
-        self._notify()
+            self._sending.add(own)
+        try:
+            self._notify()
+        finally:
+            with self._lock:
+                self._sending.discard(own)
 
     def forget_parent(self) -> None:
         """In a forked child: what was put off is the parent's to send, and a copied lock may be held by nobody here."""
         self._lock = Lock()
         self._later = None
+        self._sending = set()
 
     def flush(self) -> None:
-        """Send a notification that was put off, because this process ends before its time."""
+        """Send what was put off, because this process or its loop ends before its time; nothing is sent later."""
         with self._lock:
             later, self._later = self._later, None
-        if later is not None and later.is_alive():
+            sending = [*self._sending]
+        if later is not None:
             later.cancel()
             self._notify()
+        for thread in sending:
+            if thread is not current_thread():
+                thread.join(timeout=FLUSH_SECONDS)
 
     def _notify(self) -> None:
         try:

@@ -283,6 +283,7 @@ class Scheduler:
         parts = self._parts()
         if parts.running:
             parts.aps.shutdown(wait=wait)
+        parts.nudge.flush()
 
     def _parts(self) -> Parts:
         """Return the current app's parts; outside an app context, those of the only app there is."""

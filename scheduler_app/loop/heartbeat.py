@@ -85,11 +85,14 @@ class Heartbeat:
         self.has_swept = True
 
     def beat(self) -> None:
-        """Renew the lease, registering the worker (anew) where it has no row; then look after what nobody serves."""
+        """Renew the lease, registering the worker (anew) where it has no row; then look after what nobody serves.
+
+        In this order: whatever stands in others' rows, or happens in a module that is imported because one of them asks
+        for it, the lease is renewed by then.
+        """
         begun = lasting()
         self._store.clock.synchronize()
         now = self._store.clock.now()
-        self._unserved.learn_what_others_ask()
         if not self._worker.registered:
             self._register(now)
         elif not self._renew(now):
@@ -97,8 +100,17 @@ class Heartbeat:
             self._register(now)
             self._on_reborn()
         self._worker.renewed_at = begun
-        self._unserved.look_after(now)
+        self._look_after(now)
         self._on_beat()
+
+    def _look_after(self, now: datetime) -> None:
+        try:
+            self._unserved.learn_what_others_ask()
+            self._unserved.look_after(now)
+        except (
+            Exception
+        ) as error:  # whatever others' rows hold, or a module raises: the dead are looked for all the same
+            signals.scheduler_failed.send(self, error=error, retry_seconds=self._seconds)
 
     def _register(self, now: datetime) -> None:
         row = self._worker.row(now, self._task_names())

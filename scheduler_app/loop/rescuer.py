@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from .. import faults, signals
 from ..clock import monotonic
 from ..outcomes import Transition, decide_rescue
 from ..store import Connection, Store, workers
 from ..store.workers import Rescued, WorkerRow
+from .held import Freed, Freeing
 from .worker import Process, is_gone, this_process
 
 LEAST_SIGHT_SECONDS = 2.0
@@ -39,7 +41,7 @@ class Rescuer:
         max_crashes: int,
         on_rescued: Callable[[list[Rescued]], None] = lambda _rescued: None,
     ) -> None:
-        self._store = store
+        self._store, self._freeing = store, Freeing(store)
         self._lease_seconds = lease_seconds
         self._max_crashes = max_crashes
         self._on_rescued = on_rescued
@@ -48,11 +50,22 @@ class Rescuer:
 
     def sweep(self, own_id: str) -> int:
         """Rescue the jobs of every worker that is dead by now; return how many jobs were taken back."""
-        rows = [row for row in self._store.read(workers.all_workers) if row.id != own_id]
+        found = self._store.read(lambda connection: workers.all_for_sure(connection, self._store.dialect))
+        rows = [row for row in found if row.id != own_id]
         here = this_process()
         self._look(rows)
-        count = sum(self._rescue(row, why) for row in rows if (why := self._death_of(row, here)) is not None)
-        return count + self._rescue_orphans()
+        count = sum(self._guarded(partial(self._rescue_if_dead, row, here)) for row in rows)
+        return count + self._guarded(self._rescue_orphans)
+
+    def _guarded(self, rescue: Callable[[], int]) -> int:
+        """Look after one worker; what is wrong with its rows keeps no other worker's jobs from coming back."""
+        try:
+            return rescue()
+        except Exception as error:  # whatever a damaged row may raise
+            if self._freeing.is_outage(error):
+                raise
+            signals.scheduler_failed.send(self, error=error, retry_seconds=self._lease_seconds)
+            return 0
 
     def _look(self, rows: list[WorkerRow]) -> None:
         now = monotonic()
@@ -72,42 +85,54 @@ class Rescuer:
         still = now - seen.since
         return f"no heartbeat for {still:.0f} s" if still >= self._lease_seconds else None
 
+    def _rescue_if_dead(self, row: WorkerRow, here: Process) -> int:
+        why = self._death_of(row, here)
+        return 0 if why is None else self._rescue(row, why)
+
     def _rescue(self, row: WorkerRow, why: str) -> int:
-        def take_back(connection: Connection) -> list[Rescued] | None:
+        def take_back(connection: Connection, apart: bool) -> Freed | None:
             if not workers.remove_if_unchanged(connection, row.id, row.beat):
                 return None
-            rescued = self._take_back(connection, row.id)
+            freed = self._take_back(row.id, connection, apart)
             faults.reach("rescue-before-commit")
-            return rescued
+            return freed
 
-        rescued = self._store.write(take_back)
-        if rescued is None:
+        freed = self._freeing.write(take_back)
+        if freed is None:
             return 0
         faults.reach("rescue-after-commit")
-        signals.worker_died.send(self, worker_id=row.id, host=row.host, pid=row.pid, reason=why, jobs=len(rescued))
-        return self._tell(row.id, rescued)
+        jobs = len(freed.jobs) + len(freed.aside)
+        signals.worker_died.send(self, worker_id=row.id, host=row.host, pid=row.pid, reason=why, jobs=jobs)
+        return self._tell(row.id, freed)
 
     def _rescue_orphans(self) -> int:
         """Take back jobs whose worker has no row at all, which only a hand in the tables can bring about."""
         ids = self._store.read(workers.orphan_holders)
-        return sum(self._tell(i, self._store.write(self._taking_back(i))) for i in ids)
+        return sum(self._guarded(partial(self._rescue_orphan, worker_id)) for worker_id in ids)
 
-    def _taking_back(self, worker_id: str) -> Callable[[Connection], list[Rescued]]:
-        return lambda connection: self._take_back(connection, worker_id)
+    def _rescue_orphan(self, worker_id: str) -> int:
+        return self._tell(worker_id, self._freeing.write(partial(self._take_back, worker_id)))
 
-    def _take_back(self, connection: Connection, worker_id: str) -> list[Rescued]:
-        return workers.rescue_held(connection, self._store.dialect, worker_id, self._store.clock.now(), self._decide)
+    def _take_back(self, worker_id: str, connection: Connection, apart: bool) -> Freed:
+        now, dialect = self._store.clock.now(), self._store.dialect
+
+        def act(only: str | None) -> list[Rescued]:
+            return workers.rescue_held(connection, dialect, worker_id, now, self._decide, only)
+
+        held = workers.held_ids(connection, worker_id) if apart else []
+        return self._freeing.free(connection, held, act, apart)
 
     def _decide(self, crashes: int, at_most_once: bool, cancel_requested: bool) -> Transition:
         return decide_rescue(
             crashes, at_most_once=at_most_once, cancel_requested=cancel_requested, max_crashes=self._max_crashes
         )
 
-    def _tell(self, worker_id: str, rescued: list[Rescued]) -> int:
-        for one in rescued:
+    def _tell(self, worker_id: str, freed: Freed) -> int:
+        for one in freed.jobs:
             signals.job_rescued.send(
                 self, job_id=one.job_id, task=one.task, state=one.state, crashes=one.crashes,
                 worker_id=worker_id, error=one.error,
             )  # fmt: skip
-        self._on_rescued(rescued)
-        return len(rescued)
+        self._freeing.tell(freed)
+        self._on_rescued(freed.jobs)
+        return len(freed.jobs)

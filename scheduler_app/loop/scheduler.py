@@ -28,6 +28,7 @@ from .events import Announcer, signal_released
 from .fire import Firing
 from .flight import Flight
 from .heartbeat import Heartbeat
+from .held import Freed, Freeing
 from .hooking import Hooking
 from .jobstore import DurableJobStore
 from .pace import Pace
@@ -398,13 +399,15 @@ class DurableScheduler(Surface):
 
     def _sign_off(self) -> int:
         """Write the last ends, give the rest back, and remove this worker's row; leave it to rescue if that fails."""
+        freeing, dialect, own = Freeing(self._store), self._store.dialect, self.worker.id
 
-        def sign_off(connection: Connection) -> list[workers.Rescued]:
+        def sign_off(connection: Connection, apart: bool) -> Freed:
             now = self._store.clock.reckon()
-            returned = workers.let_go(connection, self._store.dialect, self.worker.id, self._flight.begun(), now)
+            act = partial(workers.let_go, connection, dialect, own, self._flight.begun(), now)
+            freed = freeing.free(connection, workers.held_ids(connection, own) if apart else [], act, apart)
             faults.reach("release-before-commit")
-            workers.remove(connection, self.worker.id)
-            return returned
+            workers.remove(connection, own)
+            return freed
 
         if not self.worker.registered:
             return 0
@@ -412,12 +415,13 @@ class DurableScheduler(Surface):
         try:
             if self._flight.has_unwritten():
                 self._note(self._turn.turn()[1])
-            let_go = self._store.write(sign_off)
+            freed = freeing.write(sign_off)
         except Exception as error:  # the process goes on to its end; another worker will find this one gone
             signals.scheduler_failed.send(self, error=error, retry_seconds=0.0)
             return 0
         finally:
             self.worker.registered = False
-        signal_released(self, let_go, "its worker stops")
-        self._hooking.tell_rescued(let_go)
-        return sum(one.state is not JobState.FAILED for one in let_go)
+        signal_released(self, freed.jobs, "its worker stops")
+        freeing.tell(freed)
+        self._hooking.tell_rescued(freed.jobs)
+        return sum(one.state is not JobState.FAILED for one in freed.jobs)

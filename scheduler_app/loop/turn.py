@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from .. import faults, signals
 from ..clock import monotonic
@@ -18,6 +19,7 @@ from .claiming import Claiming
 from .events import signal_released
 from .fire import Firing
 from .flight import Flight
+from .held import Freed, Freeing
 from .steps import Steps
 from .turned import Turned, View
 from .worker import Worker
@@ -43,6 +45,7 @@ class Turn:
         self._claiming, self._executors = claiming, executors
         self._steps = Steps(store, flight, worker, claiming, firing, executors, not_started_seconds, max_crashes)
         self._apart = Apart(self._steps)
+        self._freeing = Freeing(store)
         self._poll_seconds = poll_seconds
         self._not_started_seconds = not_started_seconds
         self._expected: datetime | None = None
@@ -76,7 +79,7 @@ class Turn:
         """Do what is due; return the seconds until the next known instant, at most the poll interval."""
         self._take_back_unstarted()
         if self.must_reconcile:
-            self._release_unknown()
+            self._reconcile()
         try:
             turned, view = self._together()
         except Exception as error:
@@ -122,19 +125,37 @@ class Turn:
                 self._flight.stall(alias)
                 self._steps.land_unstarted(alias, late)
 
+    def _reconcile(self) -> None:
+        """Give back what it does not know; what no transaction can give back keeps no turn from being done."""
+        try:
+            self._release_unknown()
+        except Exception as error:  # a row's fault, and the row cannot even be put aside: tried again at each turn
+            self._steps.raise_if_outage(error)
+            signals.scheduler_failed.send(self, error=error, retry_seconds=self._poll_seconds)
+        else:
+            self.must_reconcile = False
+
     def _release_unknown(self) -> None:
         """Give back rows that this worker holds and its memory does not: a claim whose commit was unknown."""
 
-        def release(connection: Connection) -> list[workers.Rescued]:
-            held = workers.held_by(connection, self._worker.id)
-            lost = [row for row in held if not self._knows(row.id, row.claim_seq)]
-            back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in lost]
-            give_back.give_back_if_held(connection, back, self._store.clock.now())
-            return workers.given_back(connection, self._store.dialect, lost)
+        def release(connection: Connection, apart: bool) -> Freed:
+            act = partial(self._give_back_unknown, connection)
+            return self._freeing.free(connection, self._unknown(connection), act, apart)
 
-        if self._store.read(lambda c: [r for r in workers.held_by(c, self._worker.id) if not self._knows(r[0], r[1])]):
-            signal_released(self, self._store.write(release), "the reply to its claim was lost")
-        self.must_reconcile = False
+        if self._store.read(self._unknown):
+            freed = self._freeing.write(release)
+            signal_released(self, freed.jobs, "the reply to its claim was lost")
+            self._freeing.tell(freed)
+
+    def _unknown(self, connection: Connection) -> list[tuple[str, int]]:
+        return [one for one in workers.held_ids(connection, self._worker.id) if not self._knows(*one)]
+
+    def _give_back_unknown(self, connection: Connection, only: str | None) -> list[workers.Rescued]:
+        held = workers.held_by(connection, self._worker.id, only)
+        lost = [row for row in held if not self._knows(row.id, row.claim_seq)]
+        back = [give_back.GiveBack(r.id, r.claim_seq, r.key, r.attempt, r.crashes) for r in lost]
+        give_back.give_back_if_held(connection, back, self._store.clock.now())
+        return workers.given_back(connection, self._store.dialect, lost)
 
     def _knows(self, job_id: str, fence: int) -> bool:
         held = self._flight.claims.get(job_id)

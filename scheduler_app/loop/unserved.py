@@ -77,8 +77,11 @@ class UnservedJobs:
 
     def learn_what_others_ask(self) -> None:
         """Look for the tasks that other workers met and do not know: what is found here is listed from then on."""
-        for task in workers.asked_by(self._store.read(workers.all_workers)):
+        for task in workers.asked_by(self._workers()):
             self._knows(task)
+
+    def _workers(self) -> list[workers.WorkerRow]:
+        return self._store.read(lambda connection: workers.all_for_sure(connection, self._store.dialect))
 
     def look_after(self, now: datetime) -> None:
         """Forget what is known by now, put aside what nobody served for too long, and take out what is mended."""
@@ -111,7 +114,7 @@ class UnservedJobs:
     def _put_aside(self, now: datetime) -> None:
         if not self._tasks and not self._keys:
             return
-        rows = self._store.read(workers.all_workers)
+        rows = self._workers()
         known_keys = {f"v1:{key}" for key in workers.keys_of(rows)}
         before = now - self._patience
         for task in _asked_long(self._tasks, workers.served_by(rows), now - self._answer):

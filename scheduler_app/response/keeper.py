@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event, Lock, RLock, Thread
+from threading import Event, Lock, RLock, Thread, current_thread
 from typing import NamedTuple, Protocol
 from weakref import WeakSet, ref
 
@@ -18,6 +18,9 @@ from .storing import Row, in_steps
 
 LINGER_SECONDS = 60.0
 """How long the thread waits for further work before it ends."""
+
+STOP_SECONDS = 1.0
+"""How long an end waits at most, when all is written, for the thread to be gone."""
 
 RETRY_SECONDS = 1.0
 """How long it rests after a write that failed, although the store itself tried for a while."""
@@ -133,7 +136,7 @@ class Keeper:
         self._thread = thread
         if not self._ends_well:  # registered so late that it comes before the drain of the loop
             self._ends_well = True
-            atexit.register(_flush, ref(self))
+            atexit.register(_stop, ref(self))
 
     # -- the thread ------------------------------------------------------------------------------------
 
@@ -149,11 +152,22 @@ class Keeper:
 
     def _may_end(self, used_at: float) -> bool:
         with self.lock:
+            if self._thread is not current_thread():
+                return True  # it was stopped
             is_needed = self._ended or any(response.rows() for response in self._open)
             if is_needed or monotonic() - used_at < LINGER_SECONDS:
                 return False
             self._thread = None
             return True
+
+    def stop(self) -> None:
+        """Write what is to be written and end the thread; what comes after that starts another."""
+        with self.lock:
+            thread, self._thread = self._thread, None
+        self.flush()
+        self._wake.set()
+        if thread is not None:
+            thread.join(timeout=STOP_SECONDS)
 
     def flush(self) -> bool:
         """Write, in the calling thread, all that is to be written now; whether that worked.
@@ -213,8 +227,8 @@ def _moves(rows: Sequence[Row], first: datetime) -> list[Move]:
     return [Move(row.id, row.version, at) for row, at in zip(rows, in_steps(first), strict=False)]
 
 
-def _flush(keeper: ref[Keeper]) -> None:
-    """Release, before this process ends, what was closed in its last moment."""
+def _stop(keeper: ref[Keeper]) -> None:
+    """Release, before this process ends, what was closed in its last moment, and write nothing after that."""
     found = keeper()
     if found is not None:
-        found.flush()
+        found.stop()

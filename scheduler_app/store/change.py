@@ -69,10 +69,9 @@ _HELD: ColumnElement[bool] = literal_column("state IN ('claimed', 'running')")
 
 def request_cancel_if_held(connection: Connection, job_id: str, now: datetime) -> bool:
     """Ask for a job that is held by a worker to stop; neither rescue nor retry revives it."""
-    statement = (
-        update(jobs).where(jobs.c.id == job_id, _HELD).values(cancel_requested_at=now, version=jobs.c.version + 1)
-    )
-    return bool(connection.execute(statement).rowcount)
+    asking = update(jobs).where(jobs.c.id == job_id, _HELD)
+    asked = asking.values(cancel_requested_at=now, version=bumped(jobs.c.version))
+    return bool(connection.execute(asked).rowcount)
 
 
 _ASKED = select(jobs.c.id).where(
@@ -145,7 +144,7 @@ def change_if_waiting(connection: Connection, job_id: str, columns: Mapping[str,
 _PROGRESS = (
     update(jobs)
     .where(jobs.c.id == bindparam("job_id"), jobs.c.claim_seq == bindparam("fence"), _HELD)
-    .values(progress=bindparam("said"), version=jobs.c.version + 1)
+    .values(progress=bindparam("said"), version=bumped(jobs.c.version))
 )
 
 
@@ -225,7 +224,7 @@ def unserved_jobs(connection: Connection, after: str, limit: int) -> list[Any]:
 _MEND = (
     update(jobs)
     .where(jobs.c.id == bindparam("job_id"), jobs.c.state == JobState.QUARANTINED.value)
-    .values(state=JobState.SCHEDULED.value, live_key=jobs.c.key, error=None, version=jobs.c.version + 1)
+    .values(state=JobState.SCHEDULED.value, live_key=jobs.c.key, error=None, version=bumped(jobs.c.version))
 )
 
 

@@ -18,7 +18,7 @@ from ..conflict import yielded_to
 from ..jobs import JobState, Outcome
 from .dialect import Dialect
 from .tables import jobs
-from .types import Instant
+from .types import Instant, bumped
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ _RETURN = (
         claim_seq=jobs.c.claim_seq + bindparam("bump"),
         worker_id=None,
         started_at=None,
-        version=jobs.c.version + 1,
+        version=bumped(jobs.c.version),
     )
 )
 
@@ -88,7 +88,7 @@ _YIELD = (
         crashes=bindparam("new_crashes"),
         claim_seq=jobs.c.claim_seq + bindparam("bump"),
         worker_id=None,
-        version=jobs.c.version + 1,
+        version=bumped(jobs.c.version),
     )
 )
 

@@ -25,6 +25,7 @@ from ..schedules import ON_TIME, Schedule
 from .dialect import Dialect
 from .tables import jobs, schedules, workers
 from .types import Instant, bumped
+from .workers import listed
 
 _FIELDS = (
     "uid", "name", "title", "task", "payload", "trigger", "signature", "queue", "priority", "next_run_time",
@@ -254,7 +255,7 @@ def remove_if_present(connection: Connection, name: str) -> bool:
 def has_worker_of(connection: Connection, task: str) -> bool:
     """Whether a worker that has a row lists a task among those that it knows."""
     rows = connection.execute(select(workers.c.tasks).where(workers.c.tasks.is_not(None)))
-    return any(task in json.loads(row.tasks) for row in rows)
+    return any(task in listed(row.tasks) for row in rows)
 
 
 def mark_declared(connection: Connection, names: Mapping[str, bool], now: datetime) -> None:

@@ -11,8 +11,9 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction, make_url
+from sqlalchemy import Connection, Engine, RootTransaction, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..clock import Clock, monotonic
 from ..errors import StoreError, StoreUnavailableError
@@ -267,9 +268,15 @@ class Store:
     # -- the end -----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the pooled connections. The store may be used again; it then connects anew."""
+        """Close the pooled connections, and each that a thread is using as soon as that gives it back.
+
+        The store may be used again; it then connects anew.
+        """
         if self._engine is not None:
+            old = self._engine.pool
             self._engine.dispose()
+            event.listen(old, "checkin", _close_returned)
+            old.dispose()  # what came back before it was listened for
 
     def _forget_parent(self) -> None:
         """In a forked child: leave the parent's connections to the parent, and start afresh."""
@@ -280,6 +287,12 @@ class Store:
         self._opening = Lock()
         self._writer = Lock()
         self.clock.forget()
+
+
+def _close_returned(raw: object, record: ConnectionPoolEntry) -> None:
+    """Close what comes back to a pool that nobody uses any more: it would stay open until that is collected."""
+    if raw is not None:
+        record.invalidate()
 
 
 _INHERITED: list[object] = []

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_column, null, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    update,
+)
 
 from ..jobs import JobState, Outcome
 from ..outcomes import Transition, decide_stop
 from .dialect import Dialect
 from .give_back import GiveBack, cancelled_instead, give_back_if_held
 from .tables import attempts, jobs, workers
-from .types import Instant
+from .types import Instant, bumped
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +56,18 @@ ASKED = "?"
 """What stands, in a worker's list of tasks, before the name of one that it does not know and has jobs of."""
 
 
+def listed(stored: str | None) -> list[str]:
+    """Return a list of names that stands in a worker's row; one that is damaged names nothing."""
+    try:
+        found: Any = json.loads(stored or "[]")
+    except (TypeError, ValueError):
+        return []
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
 def served_by(rows: Iterable[WorkerRow]) -> set[str]:
     """Return the names of the tasks that these workers know."""
-    return {task for row in rows for task in json.loads(row.tasks or "[]")}
+    return {task for row in rows for task in listed(row.tasks)}
 
 
 def asked_by(rows: Iterable[WorkerRow]) -> set[str]:
@@ -55,7 +77,7 @@ def asked_by(rows: Iterable[WorkerRow]) -> set[str]:
 
 def keys_of(rows: Iterable[WorkerRow]) -> set[str]:
     """Return the ids of the signing keys that these workers believe."""
-    return {key for row in rows for key in json.loads(row.key_ids or "[]")}
+    return {key for row in rows for key in listed(row.key_ids)}
 
 
 def register_if_absent(connection: Connection, dialect: Dialect, row: Mapping[str, Any]) -> None:
@@ -97,16 +119,54 @@ def all_workers(connection: Connection) -> list[WorkerRow]:
     return [WorkerRow(*row) for row in connection.execute(select(workers).order_by(workers.c.started_at))]
 
 
+def all_for_sure(connection: Connection, dialect: Dialect) -> list[WorkerRow]:
+    """Return the same where rows may be damaged: an instant that cannot be read is shown as the epoch."""
+    columns = [_for_sure(column, dialect) if isinstance(column.type, Instant) else column for column in workers.c]
+    rows = connection.execute(select(*columns).order_by(workers.c.started_at)).mappings()
+    return [
+        WorkerRow(**{**row, "started_at": row["started_at"] or _EPOCH, "seen_at": row["seen_at"] or _EPOCH})
+        for row in rows
+    ]
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _for_sure(instant: Column[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Return an instant as far as it can be read, else nothing."""
+    readable = case((dialect.unreadable(instant), null()), else_=instant)
+    return type_coerce(readable, Instant).label(instant.name)
+
+
 _HELD: ColumnElement[bool] = literal_column("state IN ('claimed', 'running')")
+_OF_WORKER: ColumnElement[bool] = jobs.c.worker_id == bindparam("worker")
+_HELD_IDS = select(jobs.c.id, jobs.c.claim_seq).where(_HELD, _OF_WORKER).order_by(jobs.c.id)
 _HELD_BY = select(
     jobs.c.id, jobs.c.claim_seq, jobs.c.key, jobs.c.attempt, jobs.c.crashes, jobs.c.at_most_once,
-    jobs.c.cancel_requested_at, jobs.c.started_at, jobs.c.task, jobs.c.run_at,
-).where(_HELD, jobs.c.worker_id == bindparam("worker")).order_by(jobs.c.id)  # fmt: skip
+    jobs.c.cancel_requested_at.is_not(None).label("asked"), jobs.c.task,
+).where(_HELD, _OF_WORKER).order_by(jobs.c.id)  # fmt: skip
 
 
-def held_by(connection: Connection, worker_id: str) -> list[Any]:
-    """Return the id, fence and key of every job that a worker holds, as rows."""
-    return list(connection.execute(_HELD_BY, {"worker": worker_id}))
+def held_ids(connection: Connection, worker_id: str) -> list[tuple[str, int]]:
+    """Return the id and the fence of every job that a worker holds, whatever else stands in their rows."""
+    return [(row.id, row.claim_seq) for row in connection.execute(_HELD_IDS, {"worker": worker_id})]
+
+
+def held_by(connection: Connection, worker_id: str, only: str | None = None) -> list[Any]:
+    """Return the id, fence and key of every job that a worker holds, or of one, as rows.
+
+    None of their instants is read: one that is damaged keeps no job from being given back.
+    """
+    return list(connection.execute(_just(only), {"worker": worker_id}))
+
+
+def _just(only: str | None) -> Select[Any]:
+    return _HELD_BY if only is None else _HELD_BY.where(jobs.c.id == only)
+
+
+def _begun(dialect: Dialect, only: str | None) -> Select[Any]:
+    """Add when each began, as far as that can be read."""
+    return _just(only).add_columns(_for_sure(jobs.c.started_at, dialect))
 
 
 def orphan_holders(connection: Connection) -> list[str]:
@@ -130,17 +190,17 @@ Decide = Callable[[int, bool, bool], Transition]
 
 
 def rescue_held(
-    connection: Connection, dialect: Dialect, worker_id: str, now: datetime, decide: Decide
+    connection: Connection, dialect: Dialect, worker_id: str, now: datetime, decide: Decide, only: str | None = None
 ) -> list[Rescued]:
-    """Take back every job that a dead worker held: `decide(crashes, at_most_once, cancel_requested)` says how.
+    """Take back what a dead worker held, or one job of it: `decide(crashes, at_most_once, cancel_requested)` says how.
 
     Each abandoned attempt gets a row. The fence rises, so whatever the dead one still writes changes
     nothing.
     """
-    held = connection.execute(_HELD_BY.with_for_update(), {"worker": worker_id}).all()
+    held = connection.execute(_begun(dialect, only).with_for_update(), {"worker": worker_id}).all()
     if not held:
         return []
-    decisions = [(row, decide(row.crashes + 1, row.at_most_once, row.cancel_requested_at is not None)) for row in held]
+    decisions = [(row, decide(row.crashes + 1, row.at_most_once, row.asked)) for row in held]
     abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} died or did not renew its lease")
     back = [row.id for row, d in decisions if d.state is JobState.SCHEDULED and row.key is not None]
     yielded = cancelled_instead(connection, dialect, back) if back else {}
@@ -172,15 +232,20 @@ def abandon(
 
 
 def let_go(
-    connection: Connection, dialect: Dialect, worker_id: str, started: Collection[str], now: datetime
+    connection: Connection,
+    dialect: Dialect,
+    worker_id: str,
+    started: Collection[str],
+    now: datetime,
+    only: str | None = None,
 ) -> list[Rescued]:
-    """Give back what a stopping worker holds, nothing spent; return what became of each job.
+    """Give back what a stopping worker holds, or one job of it, nothing spent; return what became of each.
 
     An at-most-once job that has `started` here ends instead: it may not start a second time.
     """
-    held = held_by(connection, worker_id)
+    held = connection.execute(_begun(dialect, only), {"worker": worker_id}).all()
     over = [row for row in held if row.at_most_once and row.id in started]
-    decisions = [(row, decide_stop(cancel_requested=row.cancel_requested_at is not None)) for row in over]
+    decisions = [(row, decide_stop(cancel_requested=row.asked)) for row in over]
     abandon(connection, dialect, worker_id, decisions, now, f"worker {worker_id} stopped before it had ended")
     ended = {row.id for row in over}
     rest = [row for row in held if row.id not in ended]
@@ -210,7 +275,7 @@ _ABANDON = (
         claim_seq=jobs.c.claim_seq + 1,
         finished_at=bindparam("now", type_=Instant),
         live_key=null(),
-        version=jobs.c.version + 1,
+        version=bumped(jobs.c.version),
     )
 )
 

@@ -172,10 +172,11 @@ def make_app(migrated_url: str) -> Iterator[Callable[..., Flask]]:
     yield make
     for app in made:
         parts = app.extensions["scheduler"]
-        parts.keeper.flush()
+        parts.keeper.stop()
         if parts.running:
             parts.aps.shutdown(wait=True)
-        for thread in threading.enumerate():  # a drain or a notification that was put off would open the store again
-            if thread.name == "scheduler-drain" or thread is parts.nudge._later:
+        for thread in threading.enumerate():  # a drain would open the store again
+            if thread.name == "scheduler-drain":
                 thread.join(10)
+        parts.nudge.flush()
         parts.store.close()

@@ -12,18 +12,22 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from scheduler_app import current_job, schedule_now, signals, task
+from scheduler_app.client.explain import explain
+from scheduler_app.errors import StoreUnavailableError
 from scheduler_app.executors import threads
 from scheduler_app.executors.threads import ThreadExecutor
 from scheduler_app.jobs import JobState
 from scheduler_app.loop import unserved
 from scheduler_app.loop.claiming import Claiming
 from scheduler_app.loop.heartbeat import Heartbeat
+from scheduler_app.loop.rescuer import Rescuer
 from scheduler_app.loop.unserved import UnservedJobs
-from scheduler_app.outcomes import Result
+from scheduler_app.outcomes import Refusal, Result
 from scheduler_app.store import Claim, Store, change, workers
 from scheduler_app.store.claim import KEY_PREFIX
 from scheduler_app.tasks import ModuleRule, TaskRegistry
 from tests.conformance.cranked import (
+    SIGNER,
     ManualClock,
     Process,
     attempts_of,
@@ -37,7 +41,9 @@ from tests.conformance.cranked import (
     schedule,
     schedule_named,
     state_of,
+    value_of,
 )
+from tests.conformance.test_turn import bad_instants
 
 DAMAGE = "UPDATE scheduler_jobs SET version = 2147483647 WHERE id = :id"
 
@@ -121,6 +127,152 @@ def test_a_schedule_that_cannot_be_fired_is_paused_with_the_reason_and_those_aft
     assert found is not None
     assert found.next_run_time is None
     assert str(found.error).startswith("it could not be fired: ")
+
+
+# -- rows that a worker holds ----------------------------------------------------------------------------
+
+
+def hold_fast(store: Store, job_id: str) -> None:
+    """Have every write fail that gives a held job back, or ends it for a dead worker."""
+    if store.dialect.name == "sqlite":
+        damage(store, job_id, "scheduled", "failed")
+    else:
+        forge(store, "UPDATE scheduler_jobs SET claim_seq = 9223372036854775807 WHERE id = :id", id=job_id)
+
+
+def count_no_further(store: Store, job_id: str) -> None:
+    forge(store, DAMAGE, id=job_id)
+
+
+def lose_its_instants(store: Store, job_id: str) -> None:
+    forge(
+        store,
+        "UPDATE scheduler_jobs SET run_at = :bad, started_at = :bad WHERE id = :id",
+        bad=bad_instants(store)[0],
+        id=job_id,
+    )
+
+
+Harm = Callable[[Store, str], None]
+
+
+@pytest.mark.parametrize("harm", [count_no_further, lose_its_instants])
+def test_a_held_row_that_is_damaged_is_given_back_all_the_same(
+    harm: Harm, store: Store, clock: ManualClock, process: Process
+) -> None:
+    put(store, job(clock))
+    held = process.claim_one()
+    harm(store, held.id)
+    assert process.leave() == 1
+    assert value_of(store, held.id, "state") == "scheduled"
+
+
+@pytest.mark.parametrize("harm", [count_no_further, lose_its_instants, hold_fast])
+def test_a_held_row_that_is_damaged_stops_no_turn(
+    harm: Harm, store: Store, clock: ManualClock, process: Process
+) -> None:
+    put(store, job(clock))
+    held = process.claim_one()
+    harm(store, held.id)
+    process.loop.must_reconcile = True
+    good = job(clock)
+    put(store, good)
+    assert process.claim_one().id == good.id
+
+
+def test_a_claim_of_unknown_fate_that_cannot_be_given_back_is_put_aside_and_the_others_come_back(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    put(store, *(job(clock) for _ in range(3)))
+    first, bad, last = process.claim()
+    hold_fast(store, bad.id)
+    process.flight.claims.clear()
+    process.loop.must_reconcile = True
+    told: list[str] = []
+    with signals.job_quarantined.connected_to(lambda _sender, **facts: told.append(facts["job_id"])):
+        claims = process.claim()
+    assert sorted(claim.id for claim in claims) == sorted([first.id, last.id])
+    assert told == [bad.id]
+    found = job_of(store, bad.id)
+    assert found.state is JobState.QUARANTINED
+    assert str(found.error).startswith("its worker could not let go of it: ")
+    assert not process.loop.must_reconcile
+
+
+def test_a_row_that_can_neither_be_given_back_nor_put_aside_stops_no_turn(
+    store: Store, clock: ManualClock, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, job(clock))
+    bad = process.claim_one()
+    hold_fast(store, bad.id)
+    process.flight.claims.clear()
+    process.loop.must_reconcile = True
+
+    def fail(*_facts: object) -> bool:
+        raise ValueError("a row's fault")
+
+    monkeypatch.setattr(change, "quarantine_if_held", fail)
+    good = job(clock)
+    put(store, good)
+    assert process.claim_one().id == good.id
+
+
+@pytest.mark.parametrize("harm", [count_no_further, lose_its_instants, hold_fast])
+def test_a_damaged_row_of_a_dead_worker_keeps_no_other_job_from_its_rescue(
+    harm: Harm, store: Store, clock: ManualClock, make_process: Callable[..., Process]
+) -> None:
+    dead, other, observer = make_process(slots=2), make_process(slots=1), make_process()
+    put(store, job(clock), job(clock))
+    bad, beside = dead.claim()
+    put(store, job(clock))
+    elsewhere = other.claim_one()
+    harm(store, bad.id)
+    observer.watch(30.0)
+    assert state_of(store, beside.id) is JobState.SCHEDULED
+    assert state_of(store, elsewhere.id) is JobState.SCHEDULED
+    assert value_of(store, bad.id, "state") == ("quarantined" if harm is hold_fast else "scheduled")
+    assert [row.id for row in store.read(workers.all_workers)] == [observer.worker.id]
+
+
+def test_a_dead_worker_that_cannot_be_rescued_keeps_no_other_from_being_rescued(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, other, observer = make_process(slots=1), make_process(slots=1), make_process()
+    put(store, job(clock))
+    bad = dead.claim_one()
+    put(store, job(clock))
+    good = other.claim_one()
+    rescue_held = workers.rescue_held
+
+    def rescue(connection: Any, dialect: Any, worker_id: str, *rest: Any) -> Any:
+        return fail() if worker_id == dead.worker.id else rescue_held(connection, dialect, worker_id, *rest)
+
+    def fail(*_facts: object) -> Any:
+        raise ValueError("a row's fault")
+
+    monkeypatch.setattr(workers, "rescue_held", rescue)
+    monkeypatch.setattr(change, "quarantine_if_held", fail)
+    told: list[BaseException] = []
+    with signals.scheduler_failed.connected_to(lambda _sender, **facts: told.append(facts["error"])):
+        observer.watch(30.0)
+    assert state_of(store, good.id) is JobState.SCHEDULED
+    assert state_of(store, bad.id) is JobState.RUNNING
+    assert {str(error) for error in told} == {"a row's fault"}
+
+
+def test_an_outage_ends_a_sweep(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, observer = make_process(), make_process()
+    put(store, job(clock))
+    dead.claim_one()
+
+    def fail(*_facts: object) -> Any:
+        raise StoreUnavailableError(store.url, "it is away")
+
+    monkeypatch.setattr(workers, "rescue_held", fail)
+    with pytest.raises(StoreUnavailableError):
+        observer.watch(30.0)
 
 
 # -- claims that are committed are never forgotten -------------------------------------------------------------
@@ -217,6 +369,69 @@ def test_a_heartbeat_outlives_whatever_its_watch_raises(
         assert thrice.wait(10)
         assert heart.is_alive()
         heart.stop()
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1, null]", "{}", "7", "null", '"tests"'])
+def test_a_beat_outlives_whatever_stands_in_the_rows_of_other_workers(
+    damaged: str, store: Store, clock: ManualClock, process: Process, make_process: Callable[..., Process]
+) -> None:
+    other = make_process()
+    lists = ("tasks", "key_ids", "queues")
+    forge(store, f"UPDATE scheduler_workers SET {', '.join(f'{one} = :bad' for one in lists)} WHERE id = :id",
+          bad=damaged, id=other.worker.id)  # fmt: skip
+    clock.advance(29)
+    heart = heart_of(process)
+    heart._unserved.note(a_claim("left to others"), Refusal.UNSERVED)
+    failures: list[BaseException] = []
+    with signals.scheduler_failed.connected_to(lambda _sender, **facts: failures.append(facts["error"])):
+        heart.beat()
+    assert process.worker.may_start()
+    assert process.worker.renewed_at == clock.monotonic()
+    assert failures == []
+    rows = store.read(workers.all_workers)
+    assert workers.keys_of(rows) == set(SIGNER.key_ids)
+    assert "t" not in workers.served_by(rows)
+    new = job(clock)
+    put(store, new)
+    assert explain(job_of(store, new.id), rows, clock.now(), 3600.0).facts
+
+
+def test_a_workers_row_whose_instants_cannot_be_read_keeps_no_worker_from_being_rescued(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process]
+) -> None:
+    damaged, dead, observer = make_process(slots=1), make_process(slots=1), make_process()
+    held = []
+    for one in (damaged, dead):
+        put(store, job(clock))
+        held.append(one.claim_one().id)
+    forge(store, "UPDATE scheduler_workers SET seen_at = :bad, started_at = :bad WHERE id = :id",
+          bad=bad_instants(store)[0], id=damaged.worker.id)  # fmt: skip
+    heart_of(observer).beat()
+    assert observer.watch(30.0) == 2
+    assert {state_of(store, job_id) for job_id in held} == {JobState.SCHEDULED}
+
+
+def test_what_fails_as_a_beat_looks_after_others_keeps_the_dead_from_no_rescue(
+    store: Store, clock: ManualClock, make_process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, process = make_process(), make_process()
+    put(store, job(clock))
+    claim = dead.claim_one()
+    heart = heart_of(process)
+    heart._tick()
+    clock.advance(31)
+
+    def fail(_self: UnservedJobs) -> None:
+        raise RuntimeError("no module can be imported now")
+
+    monkeypatch.setattr(UnservedJobs, "learn_what_others_ask", fail)
+    monkeypatch.setattr(Rescuer, "_death_of", lambda _self, row, _here: "dead" if row.id == dead.worker.id else None)
+    told: list[BaseException] = []
+    with signals.scheduler_failed.connected_to(lambda _sender, **facts: told.append(facts["error"])):
+        heart._tick()
+    assert process.worker.may_start()
+    assert state_of(store, claim.id) is JobState.SCHEDULED
+    assert [str(error) for error in told] == ["no module can be imported now"]
 
 
 def heart_of(

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from scheduler_app import signals
 from scheduler_app.asking import RULES, Answer, Verb, answer
@@ -21,23 +25,28 @@ from scheduler_app.errors import (
     JobNotFoundError,
     NaiveDatetimeError,
     OptionError,
+    ScheduleNotFoundError,
     StoreUnavailableError,
     TooFarError,
 )
 from scheduler_app.jobs import Job, JobState
 from scheduler_app.outcomes import Refusal
 from scheduler_app.store import NewJob, Store, change, find, when
+from scheduler_app.store import store as store_module
 from scheduler_app.tasks import ModuleRule, TaskRegistry
 from tests.conformance.cranked import (
     SIGNER,
     ManualClock,
     Process,
     attempts_of,
+    broken,
     forge,
     job,
     job_of,
     lost_reply,
     put,
+    put_schedules,
+    schedule,
     state_of,
     value_of,
 )
@@ -286,6 +295,71 @@ def test_a_job_is_moved_once_though_the_reply_of_the_commit_was_lost(
     with lost_reply(store):
         client.reschedule(before.id, by=60)
     assert job_of(store, before.id).run_at == before.run_at + timedelta(minutes=1)
+
+
+def test_a_job_is_retried_once_though_the_reply_of_the_commit_was_lost(
+    store: Store, client: Client, reach: Reach
+) -> None:
+    before = reach(JobState.FAILED)
+    with lost_reply(store):
+        assert client.retry(before.id).state is JobState.SCHEDULED
+    assert job_of(store, before.id).version == before.version + 1
+
+
+def test_a_retry_that_ran_and_failed_before_its_reply_was_known_to_be_lost_is_not_retried_again(
+    store: Store, client: Client, reach: Reach, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = reach(JobState.FAILED)
+
+    def run(_seconds: float) -> None:
+        patch.undo()
+        process.fail(process.claim_one())
+        process.turn()
+
+    with lost_reply(store), monkeypatch.context() as patch:
+        patch.setattr(store_module, "time", SimpleNamespace(sleep=run))
+        assert client.retry(before.id).state is JobState.FAILED
+    assert len(attempts_of(store, before.id)) == 2
+
+
+def test_a_retry_that_was_not_committed_is_made_by_the_next_try(
+    store: Store, client: Client, reach: Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = reach(JobState.FAILED)
+    retry_if_finished = change.retry_if_finished
+    tries: list[bool] = []
+
+    def retry(*facts: Any) -> bool:
+        tries.append(retry_if_finished(*facts))
+        return tries[-1]
+
+    def break_off(_connection: object) -> None:
+        if len(tries) == 1:
+            raise DBAPIError("COMMIT", None, broken(store), connection_invalidated=True)
+
+    monkeypatch.setattr(change, "retry_if_finished", retry)
+    event.listen(store.engine, "commit", break_off)
+    assert client.retry(before.id).state is JobState.SCHEDULED
+    assert tries == [True, True]
+
+
+def test_a_job_is_deleted_though_the_reply_of_the_commit_was_lost(store: Store, client: Client, reach: Reach) -> None:
+    gone, kept = reach(JobState.SUCCEEDED), reach(JobState.SCHEDULED)
+    with lost_reply(store):
+        client.delete(gone.id)
+    for error, job_id in ((JobNotFoundError, gone.id), (JobConflictError, kept.id)):
+        with pytest.raises(error):
+            client.delete(job_id)
+
+
+def test_a_schedule_is_removed_though_the_reply_of_the_commit_was_lost(
+    store: Store, clock: ManualClock, client: Client
+) -> None:
+    put_schedules(store, schedule(clock, "s", IntervalTrigger(hours=1)))
+    with lost_reply(store):
+        client.remove_schedule("s")
+    with pytest.raises(ScheduleNotFoundError):
+        client.remove_schedule("s")
 
 
 # -- now -----------------------------------------------------------------------------------------------------------

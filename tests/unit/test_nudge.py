@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scheduler_app.extension import nudge as nudges
 from scheduler_app.extension.nudge import Nudge
 
 SECONDS = 10.0
@@ -78,3 +79,40 @@ def test_work_that_is_stored_when_no_thread_can_be_started_raises_nothing(monkey
         nudge(0.0)
     nudge(0.0)  # threads can be started again
     assert store.begun[1].wait(SECONDS), "nobody was told of it later"
+
+
+def test_nothing_is_sent_any_more_once_it_is_flushed() -> None:
+    store = SlowStore()
+    nudge = Nudge(store, 1.0, lambda: None)  # type: ignore[arg-type]
+    store.may_end[0].set()
+    nudge(0.0)
+    nudge(0.0)  # put off
+    assert store.begun[1].wait(SECONDS)
+    flushed = Event()
+
+    def flush() -> None:
+        nudge.flush()
+        flushed.set()
+
+    ending = Thread(target=flush)
+    ending.start()
+    assert not flushed.wait(0.05), "it waits for what is being sent"
+    store.may_end[1].set()
+    ending.join(SECONDS)
+    assert flushed.is_set()
+    assert nudge._sending == set()
+
+
+def test_what_was_flushed_as_its_time_came_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nudges, "APART_SECONDS", 60.0)
+    store = SlowStore()
+    for event in store.may_end:
+        event.set()
+    nudge = Nudge(store, 1.0, lambda: None)  # type: ignore[arg-type]
+    nudge(0.0)
+    nudge(0.0)
+    late = nudge._later
+    assert late is not None
+    nudge.flush()
+    late.function()  # its time had come, and it waited for the lock
+    assert store.count == 2

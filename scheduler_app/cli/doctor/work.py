@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from ...client import QueueStatus
 from ...client.liveness import SILENT, state_of
 from ...client.queueing import COUNT_CAP
-from ...store.workers import WorkerRow
+from ...store.workers import WorkerRow, listed
 from ..instants import span
 from ..words import plural
 from .facts import Facts, Work
@@ -100,7 +99,7 @@ def _late(work: Work, status: QueueStatus) -> float:
 
 
 def _serves(row: WorkerRow, queue: str) -> bool:
-    return row.queues is None or queue in json.loads(row.queues)
+    return row.queues is None or queue in listed(row.queues)
 
 
 def _ago(work: Work, row: WorkerRow) -> str:

@@ -36,7 +36,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 
     yield make
     for app in made:
-        app.extensions["scheduler"].keeper.flush()
+        app.extensions["scheduler"].keeper.stop()
         app.extensions["scheduler"].store.close()
 
 

@@ -97,6 +97,19 @@ def test_a_body_that_ends_amid_the_keepers_own_work_may_defer_a_call(app: Flask)
     assert versions(app) == [0]
 
 
+def test_once_it_is_stopped_all_is_written_and_its_thread_is_gone_until_the_next_response(app: Flask) -> None:
+    parts: Parts = app.extensions["scheduler"]
+    opened = Exchange(app, "/ok/it")
+    thread = parts.keeper._thread
+    assert thread is not None
+    opened.finish()
+    parts.keeper.stop()
+    assert versions(app) == [1]
+    assert not thread.is_alive()
+    Exchange(app, "/ok/it").finish()
+    until(lambda: versions(app) == [1, 1], "the release by another thread")
+
+
 def test_where_no_thread_can_be_started_the_fallback_is_left_and_the_next_request_tries_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

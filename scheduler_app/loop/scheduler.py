@@ -243,7 +243,7 @@ class DurableScheduler(Surface):
 
     def _store_tentative(self) -> None:
         for added in self._tentative[:1]:
-            self._try_once(partial(self._real_add_job, *added), f"the job {added[0].id!r}")
+            self._try_once(partial(self._store_job, *added), f"the job {added[0].id!r}")
             self._tentative.remove(added)
 
     def _try_once(self, store_it: Callable[[], None], what: str) -> None:

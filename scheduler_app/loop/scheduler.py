@@ -139,6 +139,16 @@ class DurableScheduler(Surface):
         self._assemble()
         self._start_threads(paused)
 
+    def pause(self) -> None:
+        """Start nothing more in this process, and have its worker's row say so."""
+        super().pause()
+        self._heartbeat.hasten()
+
+    def resume(self) -> None:
+        """Undo a pause."""
+        super().resume()
+        self._heartbeat.hasten()
+
     def _start_threads(self, paused: bool) -> None:
         super().start(paused=paused)
         self._announcer.start()
@@ -185,6 +195,7 @@ class DurableScheduler(Surface):
             ), self._unserved,
             seconds=self._pace.heartbeat_seconds, on_beat=self._on_beat, on_reborn=self._on_reborn,
             on_rescued=self.wakeup, watch=self._watch, is_draining=lambda: self._turn.draining,
+            is_paused=lambda: self.state == STATE_PAUSED,
         )  # fmt: skip
 
     def _names_of(self, ids: Sequence[str]) -> Mapping[str, str]:

@@ -19,7 +19,10 @@ from .params import no_parameters
 
 
 def list_workers() -> Response:
-    """Answer the processes that run jobs; one that is `silent` for its lease is dead or cut off, and soon swept."""
+    """Answer the processes that run jobs; one that is `silent` for its lease is dead or cut off, and soon swept.
+
+    One that is `paused` lives, and starts nothing until `scheduler.aps.resume()` is called in its process.
+    """
     no_parameters()
     scheduler = current_scheduler()
     now, lease = scheduler.client.store.clock.now(), scheduler.settings.lease_seconds

@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from ..client import Client, JobHandle, Options, current_client, current_scheduler, make_options, shown_job
-from ..client.explain import NOBODY
-from ..client.liveness import is_any_running
+from ..client.liveness import is_any_running, what_helps
 from ..errors import UnknownTaskError, did_you_mean
 from ..jobs import Job, JobState, Priority
 from ..origin import coming_from
@@ -115,8 +114,9 @@ def _tell(handle: JobHandle, shape: str, wait: bool) -> None:
 
 
 def _follow(client: Client, job_id: str, seconds: float, shape: str) -> Exit:
-    if not is_any_running(client.workers(), client.store.clock.now(), current_scheduler().settings.lease_seconds):
-        note(NOBODY)
+    looked = client.workers(), client.store.clock.now(), current_scheduler().settings.lease_seconds
+    if not is_any_running(*looked):
+        note(what_helps(*looked))
     try:
         job = follow(client, job_id, seconds)
     except KeyboardInterrupt:

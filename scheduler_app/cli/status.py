@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..client import Client, QueueStatus, current_scheduler
-from ..client.liveness import is_any_running, state_of
+from ..client.liveness import ALL_PAUSED, is_any_running, state_of, what_helps
 from ..client.queueing import COUNT_CAP
 from ..store import claim, schema
 from ..store.workers import WorkerRow
@@ -117,7 +117,10 @@ def _warn(found: _Status) -> None:
     if is_any_running(found.workers, found.now, found.lease_seconds):
         return
     waiting = "" if found.lag is None else " Jobs are due, and nobody runs them."
-    note(f"No worker is alive.{waiting} Start the app, or 'flask scheduler run'.")
+    if what_helps(found.workers, found.now, found.lease_seconds) == ALL_PAUSED:
+        note(f"No worker takes jobs.{waiting} {ALL_PAUSED}")
+    else:
+        note(f"No worker is alive.{waiting} Start the app, or 'flask scheduler run'.")
 
 
 # -- for people ------------------------------------------------------------------------------------

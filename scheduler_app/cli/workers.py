@@ -26,6 +26,7 @@ def list_workers(shape: str) -> None:
     """List the processes that run jobs: where each is, whether it is alive, what it serves, and its version.
 
     One whose heart has not beaten for SCHEDULER_LEASE_SECONDS is silent: it is dead or cut off, and soon swept.
+    One that is paused lives, and starts nothing until scheduler.aps.resume() is called in its process.
     """
     scheduler = current_scheduler()
     found = scheduler.client.workers()

@@ -11,10 +11,8 @@ from ..jobs import Job, JobState
 from ..queues import Queue
 from ..store import change
 from ..store.workers import WorkerRow, listed
-from .liveness import SILENT, state_of
+from .liveness import ALL_PAUSED, NOBODY, PAUSED, SILENT, state_of
 from .queueing import QueueStatus
-
-NOBODY = "No worker is alive: start the app, or 'flask scheduler run'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +101,10 @@ def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime, queue: QueueSta
         facts.append(f"{job.attempt} of {job.max_attempts} attempts have ended in an error; the last: {job.error}.")
     if job.crashes:
         facts.append(f"It was in flight when a worker died, {job.crashes} times so far.")
-    serving = [row for row in live if _serves(row, job.queue)]
+    serving = [row for row in live if row.state == "running" and _serves(row, job.queue)]
     facts.append(f"Live workers that serve its queue: {len(serving)}.")
+    paused = sum(row.state == PAUSED and _serves(row, job.queue) for row in live)
+    facts += [f"Paused by scheduler.aps.pause(), and so starting nothing: {paused} more."] if paused else []
     if queue is not None and queue.paused:
         facts.append(_paused(queue.queue))
         remedy = f"Resume it with 'flask scheduler resume --queue {shlex.quote(job.queue)}'."
@@ -112,8 +112,7 @@ def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime, queue: QueueSta
     if not live:
         return Explanation(job, tuple(facts), NOBODY)
     if not serving:
-        remedy = f"No live worker serves queue {job.queue!r}: start one with 'flask scheduler run --queue {job.queue}'."
-        return Explanation(job, tuple(facts), remedy)
+        return Explanation(job, tuple(facts), ALL_PAUSED if paused else _unserved(job.queue))
     if ahead > 0:
         return Explanation(job, tuple(facts))
     if not any(job.task in listed(row.tasks) for row in serving):
@@ -123,6 +122,10 @@ def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime, queue: QueueSta
         facts.append(full[0])
         return Explanation(job, tuple(facts), full[1])
     return Explanation(job, tuple(facts), "It starts as soon as one of them has a free slot.")
+
+
+def _unserved(queue: str) -> str:
+    return f"No live worker serves queue {queue!r}: start one with 'flask scheduler run --queue {queue}'."
 
 
 def _paused(queue: Queue) -> str:
@@ -147,4 +150,4 @@ def _full(queue: QueueStatus, serving: Sequence[WorkerRow]) -> tuple[str, str] |
 
 
 def _serves(row: WorkerRow, queue: str) -> bool:
-    return row.state == "running" and (row.queues is None or queue in listed(row.queues))
+    return row.queues is None or queue in listed(row.queues)

@@ -6,20 +6,34 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from typing import Any
 
 from ..errors import DeclarationsError, NeverFiresError, SchedulerError, StoreError
 from ..jobs import Priority, new_id
 from ..payload import Signer
-from ..schedules import UNLIMITED, CatchUp, Overlap, Schedule, definition, encode_trigger, first_fire_time
+from ..schedules import (
+    UNLIMITED,
+    CatchUp,
+    Overlap,
+    Schedule,
+    definition,
+    encode_trigger,
+    first_fire_time,
+    is_same_but_for_starts,
+)
 from ..store import Connection, Store, schedules
 from ..tasks import Delivery, Task
 from .calls import Calls
 from .declaration import Declaration, checked_name, zone_of
 from .options import NONE, runs_of
 
+UNKNOWN_KEY = "no live worker knows its signing key"
+DISTRUSTED = "its signature is "
+"""The reasons, or how they begin, of a pause that came from a signature: declaring the schedule again ends it."""
+
 
 def signed_parts(schedule: Schedule) -> tuple[str, str, str, str, str]:
-    """Return what a schedule's signature covers."""
+    """Return what a schedule's signature covers; of a row that has these columns, too."""
     return schedule.uid, schedule.task, schedule.queue, schedule.payload, schedule.trigger
 
 
@@ -103,7 +117,9 @@ class Recurring:
         """Store a schedule under its name, or change the one that stands; return the name.
 
         One whose definition is unchanged keeps its next fire time and its pause; a changed one keeps its pause, and
-        its jobs. Raises `NeverFiresError` for one that would never fire, and whatever is wrong with the declaration.
+        its jobs. One that the first signing key did not sign is signed anew in its place, and leaves a pause that came
+        from its signature, so that an old key is needed no longer. Raises `NeverFiresError` for one that would never
+        fire, and whatever is wrong with the declaration.
         """
         now = self._store.clock.now()
         new, print_ = self._made(declaration, declared, now)
@@ -111,13 +127,16 @@ class Recurring:
             raise NeverFiresError(new.name)
 
         def write(connection: Connection) -> None:
-            if schedules.definition_of(connection, new.name) == print_:
+            stood = schedules.stored_words(connection, new.name)
+            unchanged = stood is not None and stood.definition == print_
+            if stood is not None and unchanged and self._is_trusted(stood):
                 return
             standing = schedules.by_name(connection, new.name, lock=True)
             if standing is None:
                 schedules.insert_if_absent(connection, new, print_)
-            else:
-                schedules.replace_if_present(connection, self._in_place_of(standing, new), print_)
+                return
+            moved = _timed_as(standing, new) if unchanged else _paused_as(standing, new)
+            schedules.replace_if_present(connection, self._in_place_of(standing, moved), print_)
 
         self._store.write(write)
         self._on_due((new.next_run_time - now).total_seconds())
@@ -161,12 +180,16 @@ class Recurring:
         )
         return made, fingerprint
 
+    def _is_trusted(self, stood: Any) -> bool:
+        """Whether a stored schedule is believed by whoever has the first signing key, and was never distrusted."""
+        return not _is_distrusted(stood.error) and self._calls.signer().is_current(
+            stood.signature, *signed_parts(stood)
+        )
+
     def _in_place_of(self, standing: Schedule, new: Schedule) -> Schedule:
-        """Return a changed schedule under the uid of the one that stands, paused if a person has paused that."""
-        paused = standing.next_run_time is None and standing.error is None
-        at = None if paused else new.next_run_time
+        """Return a schedule under the uid of the one that stands, signed; another time gives another generation."""
         moved = replace(
-            new, uid=standing.uid, next_run_time=at, generation=standing.generation + int(at != standing.next_run_time),
+            new, uid=standing.uid, generation=standing.generation + int(new.next_run_time != standing.next_run_time),
             created_at=standing.created_at, last_fire_time=standing.last_fire_time,
         )  # fmt: skip
         return replace(moved, signature=self._calls.signer().sign(*signed_parts(moved)))
@@ -194,6 +217,27 @@ class Recurring:
             self._store.write(lambda connection: schedules.mark_declared(connection, facts, now))
         if errors:
             raise errors[0] if len(errors) == 1 else DeclarationsError(errors)
+
+
+def _is_distrusted(error: str | None) -> bool:
+    return error is not None and (error == UNKNOWN_KEY or error.startswith(DISTRUSTED))
+
+
+def _paused_as(standing: Schedule, new: Schedule) -> Schedule:
+    """Return a changed schedule, paused if a person has paused the one that stands."""
+    paused = standing.next_run_time is None and standing.error is None
+    return replace(new, next_run_time=None) if paused else new
+
+
+def _timed_as(standing: Schedule, new: Schedule) -> Schedule:
+    """Return a schedule that says the same as the one that stands, at that one's time, or paused for that one's reason.
+
+    A pause that came from a signature ends. An interval goes on counting from where it did, if its trigger is intact.
+    """
+    if _is_distrusted(standing.error):
+        return new
+    trigger = standing.trigger if is_same_but_for_starts(standing.trigger, new.trigger) else new.trigger
+    return replace(new, trigger=trigger, next_run_time=standing.next_run_time, error=standing.error)
 
 
 def _first(*values: int | None) -> int:

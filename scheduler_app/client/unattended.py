@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from threading import Lock
 
@@ -10,7 +9,7 @@ from .. import signals
 from ..clock import monotonic
 from ..errors import SchedulerError
 from ..store import Store
-from ..store.workers import WorkerRow, all_workers
+from ..store.workers import WorkerRow, all_workers, listed
 from .liveness import state_of
 
 EVERY_SECONDS = 60.0
@@ -52,4 +51,4 @@ class Unattended:
 
     def _serves(self, row: WorkerRow, queue: str) -> bool:
         is_running = state_of(row, self._store.clock.reckon(), self._lease_seconds) == "running"
-        return is_running and (row.queues is None or queue in json.loads(row.queues))
+        return is_running and (row.queues is None or queue in listed(row.queues))

@@ -119,7 +119,7 @@ class JobFailedError(SchedulerError, RuntimeError):
 
     def __init__(self, job_id: str, state: str, error: str | None) -> None:
         self.job_id, self.state, self.error = job_id, state, error
-        why = f": {error}" if error else ""
+        why = f": {error.rstrip('.')}" if error else ""
         super().__init__(f"Job {job_id} has no result, for it is {state!r}{why}.")
 
 

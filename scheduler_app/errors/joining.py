@@ -32,6 +32,6 @@ class OwnLockError(StoreError):
         self.url = url
         super().__init__(
             f"The scheduler's database {url} is locked by a transaction that this thread has open in the same file, so"
-            " waiting would not help. Nothing was stored. Schedule inside that transaction, with"
-            " using(session=db.session), or commit or roll it back first."
+            " waiting would not help. Nothing was stored. Commit that transaction or roll it back first; or, if this"
+            " call schedules, schedule inside it, with using(session=db.session)."
         )

@@ -95,7 +95,7 @@ class Apart:
     def _fire_apart(self, view: View, turned: Turned) -> None:
         if view.next_fire is None or view.next_fire > view.now:
             return
-        for uid in self._store.read(lambda c: schedules.due_uids(c, view.now, BATCH)):
+        for uid in self._store.read(lambda c: schedules.due_uids(c, self._steps.firing.firer(c), view.now, BATCH)):
             try:
                 with self._store.begin() as connection:
                     fired = self._steps.firing.fire_if_due(connection, uid, view.now)

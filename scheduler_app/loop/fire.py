@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..client.emit import emitted_job
-from ..client.recurring import signed_parts
+from ..client.recurring import DISTRUSTED, UNKNOWN_KEY, signed_parts
 from ..payload import Signer, Verdict
 from ..schedules import Decision, Policy, Schedule, decide, decode_trigger, policy_of
-from ..store import Connection, Store, add, schedules
+from ..store import Connection, Store, add, schedules, workers
+from ..store.claim import KEY_PREFIX
 
 BATCH = 100
 """How many due schedules one turn moves on."""
@@ -36,28 +37,42 @@ class Firing:
     def __init__(self, store: Store, signer: Signer, patience_seconds: float = 900.0) -> None:
         self._store = store
         self._signer = signer
-        self._patience = timedelta(seconds=patience_seconds)
+        keys = frozenset(f"v1:{key}" for key in signer.key_ids)
+        self._firer = schedules.Firer(keys, timedelta(seconds=patience_seconds))
 
     def fire_due(self, connection: Connection, now: datetime, limit: int = BATCH) -> list[Fired]:
         """Fire every due schedule that no other process is firing now; tell what became of each."""
-        return self._fire_all(connection, schedules.lock_due(connection, now, limit), now)
+        locked = schedules.lock_due(connection, self._firer, now, limit)
+        while self._learns_of_others(connection, locked):
+            locked = schedules.lock_due(connection, self._firer, now, limit)
+        return self._fire_all(connection, locked, now)
 
     def fire_if_due(self, connection: Connection, uid: str, now: datetime) -> list[Fired]:
         """Fire one schedule, if it is still due and no other process is firing it; tell what became of it."""
-        return self._fire_all(connection, schedules.lock_if_due(connection, uid, now), now)
+        locked = schedules.lock_if_due(connection, self._firer, uid, now)
+        return [] if self._learns_of_others(connection, locked) else self._fire_all(connection, locked, now)
 
-    def _fire_all(self, connection: Connection, locked: Sequence[Schedule], now: datetime) -> list[Fired]:
-        mine = [schedule for schedule in locked if not self._is_for_others(schedule, now)]
-        fired = [self._fire(connection, schedule, now) for schedule in mine]
-        return [one for one in fired if one is not None]
+    def firer(self, connection: Connection) -> schedules.Firer:
+        """Return whose schedules are fired here: those of a key that a worker knew are left to it while it lives."""
+        if self._firer.served:
+            served = frozenset(self._firer.served) & _keys_of_live(connection)
+            self._firer = self._firer._replace(served=served)
+        return self._firer
 
-    def _is_for_others(self, schedule: Schedule, now: datetime) -> bool:
-        """Whether another process may know the signing key that this one does not: it has so long to fire."""
-        due = schedule.next_run_time or now
-        return now - due < self._patience and self._verdict(schedule) is Verdict.UNKNOWN_KEY
+    def _learns_of_others(self, connection: Connection, locked: Sequence[Schedule]) -> bool:
+        """Ask the live workers for the keys that are unknown here; True where one knows one, to which it is left."""
+        verdicts = [(one.signature[:KEY_PREFIX], self._verdict(one)) for one in locked]
+        unknown = {prefix for prefix, verdict in verdicts if verdict is Verdict.UNKNOWN_KEY}
+        served = unknown & _keys_of_live(connection) if unknown else set()
+        self._firer = self._firer._replace(served=frozenset(self._firer.served) | served)
+        return bool(served)
 
     def _verdict(self, schedule: Schedule) -> Verdict:
         return self._signer.verify(schedule.signature, *signed_parts(schedule))
+
+    def _fire_all(self, connection: Connection, locked: Sequence[Schedule], now: datetime) -> list[Fired]:
+        fired = [self._fire(connection, schedule, now) for schedule in locked]
+        return [one for one in fired if one is not None]
 
     def _fire(self, connection: Connection, schedule: Schedule, now: datetime) -> Fired | None:
         """Fire one schedule; None, having changed nothing, when it waits for its own jobs to end."""
@@ -79,9 +94,9 @@ class Firing:
 
     def _distrust(self, schedule: Schedule) -> str | None:
         verdict = self._verdict(schedule)
-        if verdict is Verdict.UNKNOWN_KEY:
-            return "no live worker knows its signing key"
-        return None if verdict is Verdict.VALID else f"its signature is {verdict.value}"
+        if verdict is Verdict.UNKNOWN_KEY:  # the live workers were asked
+            return UNKNOWN_KEY
+        return None if verdict is Verdict.VALID else f"{DISTRUSTED}{verdict.value}"
 
     @staticmethod
     def _pause(connection: Connection, schedule: Schedule, reason: str) -> Fired:
@@ -102,6 +117,10 @@ class Firing:
         passed = [*decided.emitted, *decided.overlapped, *(at for at, _reason in decided.missed)]
         schedules.advance_if_unchanged(connection, schedule, max(passed), decided.following)
         return True
+
+
+def _keys_of_live(connection: Connection) -> set[str]:
+    return {f"v1:{key}" for key in workers.keys_of(workers.all_workers(connection))}
 
 
 def _decided(schedule: Schedule, policy: Policy, now: datetime, unfinished: int, last_end: datetime | None) -> Decision:

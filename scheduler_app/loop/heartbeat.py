@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from threading import Event, Thread
 
 from .. import signals
@@ -35,12 +36,13 @@ class Heartbeat:
         on_rescued: Callable[[], None],
         watch: Callable[[], None],
         is_draining: Callable[[], bool],
+        is_paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store, self._worker, self._registry = store, worker, registry
         self._rescuer, self._unserved = rescuer, unserved
         self._seconds = seconds
         self._on_beat, self._on_reborn, self._on_rescued, self._watch = on_beat, on_reborn, on_rescued, watch
-        self._is_draining = is_draining
+        self._is_draining, self._is_paused = is_draining, is_paused
         self._stopping = Event()
         self._thread: Thread | None = None
         self._beat_due = 0.0
@@ -78,8 +80,13 @@ class Heartbeat:
 
     def _tick(self) -> None:
         if monotonic() >= self._beat_due or not self._worker.registered:
-            self.beat()
-            self._beat_due = monotonic() + self._seconds
+            self._beat_due = inf  # unless it is hastened meanwhile
+            try:
+                self.beat()
+            except BaseException:
+                self._beat_due = 0.0
+                raise
+            self._beat_due = min(self._beat_due, monotonic() + self._seconds)
         if self._rescuer.sweep(self._worker.id):
             self._on_rescued()
         self.has_swept = True
@@ -113,16 +120,20 @@ class Heartbeat:
             signals.scheduler_failed.send(self, error=error, retry_seconds=self._seconds)
 
     def _register(self, now: datetime) -> None:
-        row = self._worker.row(now, self._task_names())
+        row = self._worker.row(now, self._task_names()) | {"state": self._state()}
         self._store.write(lambda connection: workers.register_if_absent(connection, self._store.dialect, row))
         self._worker.registered = True
 
     def _renew(self, now: datetime) -> bool:
         tasks = self._worker.tasks_text(self._task_names())
-        state = "draining" if self._is_draining() else "running"
         return self._store.write(
-            lambda connection: workers.beat_if_registered(connection, self._worker.id, now, state, tasks)
+            lambda connection: workers.beat_if_registered(connection, self._worker.id, now, self._state(), tasks)
         )
+
+    def _state(self) -> str:
+        if self._is_draining():
+            return "draining"
+        return "paused" if self._is_paused() else "running"
 
     def _task_names(self) -> list[str]:
         """Return the names of the tasks that are known here, and those that this worker asks the others for."""

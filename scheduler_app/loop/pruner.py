@@ -68,8 +68,9 @@ class Pruner:
                 signals.scheduler_failed.send(self, error=error, retry_seconds=wait)
 
     def _is_eldest(self) -> bool:
-        """Whether this worker is the first of those that run: each process comes to the same answer by itself."""
-        running = [(row.started_at, row.id) for row in self._store.read(workers.all_workers) if row.state == "running"]
+        """Whether this worker is the first of those that stay: each process comes to the same answer by itself."""
+        rows = self._store.read(workers.all_workers)
+        running = [(row.started_at, row.id) for row in rows if row.state != "draining"]
         return bool(running) and min(running)[1] == self._worker.id
 
     def run(self, rest: Callable[[float], bool] = lambda _seconds: False) -> int:

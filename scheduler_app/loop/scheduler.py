@@ -144,6 +144,16 @@ class DurableScheduler(Surface):
         self._assemble()
         self._start_threads(paused)
 
+    def pause(self) -> None:
+        """Start nothing more in this process, and have its worker's row say so."""
+        super().pause()
+        self._heartbeat.hasten()
+
+    def resume(self) -> None:
+        """Undo a pause."""
+        super().resume()
+        self._heartbeat.hasten()
+
     def _start_threads(self, paused: bool) -> None:
         super().start(paused=paused)
         self._announcer.start()
@@ -190,6 +200,7 @@ class DurableScheduler(Surface):
             ), self._unserved,
             seconds=self._pace.heartbeat_seconds, on_beat=self._on_beat, on_reborn=self._on_reborn,
             on_rescued=self.wakeup, watch=self._watch, is_draining=lambda: self._turn.draining,
+            is_paused=lambda: self.state == STATE_PAUSED,
         )  # fmt: skip
 
     def _names_of(self, ids: Sequence[str]) -> Mapping[str, str]:
@@ -250,7 +261,7 @@ class DurableScheduler(Surface):
 
     def _store_tentative(self) -> None:
         for added in self._tentative[:1]:
-            self._try_once(partial(self._real_add_job, *added), f"the job {added[0].id!r}")
+            self._try_once(partial(self._store_job, *added), f"the job {added[0].id!r}")
             self._tentative.remove(added)
 
     def _try_once(self, store_it: Callable[[], None], what: str) -> None:

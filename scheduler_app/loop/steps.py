@@ -57,7 +57,7 @@ class Steps:
         now = self.store.clock.now()
         if self.draining or self.paused:
             return View(now, [], None)
-        return View(now, *claim.peek(connection, self.store.dialect, now))
+        return View(now, *claim.peek(connection, self.store.dialect, now, self.firing.firer(connection)))
 
     def settle(self, connection: Connection, finished: Sequence[Finished], now: datetime, turned: Turned) -> None:
         """Write how attempts ended, in one batch; `turned` hears which of them were superseded."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from apscheduler.events import EVENT_JOB_ADDED, EVENT_SCHEDULER_SHUTDOWN, JobEvent, SchedulerEvent
 from apscheduler.job import Job as ApsJob
+from apscheduler.jobstores.base import ConflictingIdError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_RUNNING, STATE_STOPPED
 
@@ -35,6 +36,18 @@ class Surface(BackgroundScheduler):
     _last_word: SchedulerEvent | None = None
 
     def _real_add_job(self, aps_job: ApsJob, jobstore_alias: str, replace_existing: bool) -> None:
+        """Store a job that a person adds now; one of its id that waits to be stored was there before.
+
+        Raises `ConflictingIdError`, as for one that is stored; with `replace_existing` it takes that one's place.
+        """
+        earlier = [added for added in self._tentative if added[0].id == aps_job.id]
+        if earlier and not replace_existing:
+            raise ConflictingIdError(aps_job.id)
+        self._store_job(aps_job, jobstore_alias, replace_existing)
+        for added in earlier:
+            self._tentative.remove(added)
+
+    def _store_job(self, aps_job: ApsJob, jobstore_alias: str, replace_existing: bool) -> None:
         """Store a job; its first fire time follows the store's clock and our rules for clock changes.
 
         With `replace_existing`, one that says what stands already changes nothing: it keeps its next run time, and
@@ -67,10 +80,14 @@ class Surface(BackgroundScheduler):
         return None if first is None else first.astimezone(self.timezone)
 
     def get_jobs(self, jobstore: str | None = None, pending: bool | None = None) -> list[ApsJob]:
-        """Return all jobs: those that were added before the start and still wait to be stored come last."""
+        """Return all jobs: those that were added before the start and still wait to be stored come last.
+
+        One that is to replace a stored one stands in its stead.
+        """
         with self._jobstores_lock:
             waiting = [] if self.state == STATE_STOPPED else [aps_job for aps_job, *_ in self._tentative]
-            return [*super().get_jobs(jobstore, pending), *waiting]
+            ids = {aps_job.id for aps_job in waiting}
+            return [*(one for one in super().get_jobs(jobstore, pending) if one.id not in ids), *waiting]
 
     def _lookup_job(self, job_id: str, jobstore_alias: str | None) -> tuple[ApsJob, str | None]:
         for aps_job, *_ in self._tentative:

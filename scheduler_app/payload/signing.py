@@ -73,6 +73,12 @@ class Signer:
         """Return "v1:<key id>:<hex of HMAC-SHA256>" over the parts, in their order; 76 ASCII characters."""
         return self._prefix + self._mac.of(parts)
 
+    def is_current(self, signature: str, *parts: str) -> bool:
+        """Whether the first key, which alone signs, signed exactly these parts: no other key is needed."""
+        if not all(type(text) is str for text in (signature, *parts)):
+            return False
+        return hmac.compare_digest(self.sign(*parts).encode(), signature.encode("utf-8", "surrogatepass"))
+
     def verify(self, signature: str | None, *parts: str) -> Verdict:
         """Return whether one of the keys signed exactly these parts. Compares in constant time."""
         match = _SIGNATURE.fullmatch(signature) if type(signature) is str else None

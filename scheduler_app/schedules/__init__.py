@@ -21,7 +21,7 @@ from scheduler_app.schedules.policy import (
 )
 from scheduler_app.schedules.preview import Planned, preview
 from scheduler_app.schedules.schedule import Schedule, definition, every_trigger
-from scheduler_app.schedules.stored_triggers import decode_trigger
+from scheduler_app.schedules.stored_triggers import decode_trigger, is_same_but_for_starts
 from scheduler_app.schedules.triggers import encode_trigger, given_starts, says_the_same
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "every_trigger",
     "first_fire_time",
     "given_starts",
+    "is_same_but_for_starts",
     "latest_due",
     "policy_of",
     "preview",

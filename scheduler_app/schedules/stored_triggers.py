@@ -31,6 +31,8 @@ from scheduler_app.schedules.triggers import (
     TOO_DEEP,
     TOO_MANY,
     is_iana,
+    trigger_facts,
+    without_starts,
 )
 
 T = TypeVar("T")
@@ -51,6 +53,15 @@ def decode_trigger(text: str) -> BaseTrigger:
     except (ValueError, OverflowError, RecursionError) as error:
         raise MalformedTriggerError(str(text), str(error)) from error
     return trigger
+
+
+def is_same_but_for_starts(stored: str, other: str) -> bool:
+    """Whether two stored triggers say the same, wherever their intervals begin; False where one cannot be read."""
+    try:
+        facts, others = (without_starts(trigger_facts(decode_trigger(text))) for text in (stored, other))
+    except MalformedTriggerError:
+        return False
+    return facts == others
 
 
 def _parsed(text: object) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Settings:
         MISSING,
         database_url,
         "Where jobs are stored: the URL of a SQLite file (a relative path starts at the instance folder) or of a"
-        " PostgreSQL database.",
+        " PostgreSQL, MariaDB or MySQL database.",
         words="the app's Flask-SQLAlchemy database if it has one, else a SQLite file in the instance folder",
         secret=True,
     )

@@ -32,9 +32,8 @@ from sqlalchemy.sql.selectable import TextualSelect
 from ..jobs import JobState, Outcome
 from ..outcomes import why_missed
 from ..queues import is_paused
-from ..schedules import ON_TIME
 from .dialect import Dialect
-from .schedules import WAITING
+from .schedules import FIRING_PARAMETERS, FOREIGN, WAITING, Firer
 from .tables import jobs
 from .types import Instant
 
@@ -151,7 +150,8 @@ _PEEK = """
     SELECT ranges.queue, ranges.priority, ranges.first, ranges.following, ranges.crashed,
       ranges.concurrency, ranges.held, ranges.paused_at, ranges.paused_until,
       (SELECT next_run_time FROM scheduler_schedules
-       WHERE next_run_time IS NOT NULL AND NOT ({waiting}) ORDER BY next_run_time LIMIT 1) AS next_fire
+       WHERE next_run_time IS NOT NULL AND NOT ({waiting}) AND NOT ({foreign})
+       ORDER BY next_run_time LIMIT 1) AS next_fire
     FROM (SELECT 1 AS one) AS always LEFT JOIN ranges ON ranges.first IS NOT NULL
 """
 
@@ -159,9 +159,8 @@ _PEEK = """
 @cache
 def _peek(dialect: Dialect) -> TextualSelect:
     """Return a peek's statement: a few steps of an index per queue and priority, however many jobs stand in each."""
-    statement = text(_PEEK.format(ranges=RANGES, materialized=dialect.materialized, waiting=WAITING)).bindparams(
-        bindparam("now", type_=Instant), bindparam("on_time", type_=Instant)
-    )
+    words = {"ranges": RANGES, "materialized": dialect.materialized, "waiting": WAITING, "foreign": FOREIGN}
+    statement = text(_PEEK.format(**words)).bindparams(bindparam("now", type_=Instant), *FIRING_PARAMETERS)
     return statement.columns(
         jobs.c.queue,
         jobs.c.priority,
@@ -174,18 +173,18 @@ def _peek(dialect: Dialect) -> TextualSelect:
     )
 
 
-def peek(connection: Connection, dialect: Dialect, now: datetime) -> tuple[list[Range], datetime | None]:
+def peek(connection: Connection, dialect: Dialect, now: datetime, firer: Firer) -> tuple[list[Range], datetime | None]:
     """Return the ranges that have scheduled jobs, and when the next schedule fires. Locks nothing, and reads no job.
 
-    A schedule that waits for its own jobs fires when they have ended.
+    A schedule that waits for its own jobs fires when they have ended; one of another's key is for others to fire.
     """
-    rows = connection.execute(_peek(dialect), {"now": now, "on_time": now - ON_TIME}).all()
+    rows = connection.execute(_peek(dialect), {"now": now, **firer.facts(now)}).all()
     return [Range(*row[:9]) for row in rows if row.queue is not None], rows[0].next_fire
 
 
 def peek_ranges(connection: Connection, dialect: Dialect, now: datetime) -> list[Range]:
     """Return the ranges that have scheduled jobs."""
-    return peek(connection, dialect, now)[0]
+    return peek(connection, dialect, now, Firer())[0]
 
 
 _COLUMNS = (

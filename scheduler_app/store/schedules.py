@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     bindparam,
     delete,
@@ -50,26 +51,56 @@ WAITING = """
 """
 """Whether a due schedule waits for its own jobs to end: what `policy.decide` calls so, in SQL."""
 
+FOREIGN = """
+    length(scheduler_schedules.signature) = 76
+    AND (substr(scheduler_schedules.signature, 1, 11) IN :served_keys
+      OR (scheduler_schedules.next_run_time > :patient
+          AND substr(scheduler_schedules.signature, 1, 11) NOT IN :own_keys))
+"""
+"""Whether a schedule is for others to fire: it is signed with a key that is unknown here, and either was not due for
+long, or a live worker knows that key. What does not look like a signature is for anybody, who pauses it."""
+
+FIRING_PARAMETERS: tuple[BindParameter[Any], ...] = (
+    bindparam("on_time", type_=Instant),
+    bindparam("patient", type_=Instant),
+    bindparam("own_keys", expanding=True),
+    bindparam("served_keys", expanding=True),
+)
+
+
+class Firer(NamedTuple):
+    """Who fires: the key prefixes of signatures that it knows, and for how long it leaves the others' to them."""
+
+    keys: Collection[str] = ()
+    patience: timedelta = timedelta(0)
+    served: Collection[str] = ()
+    """Those that live workers know, and it does not: they are left to those for however long it takes."""
+
+    def facts(self, now: datetime) -> dict[str, Any]:
+        """Return the parameters of `WAITING` and `FOREIGN`."""
+        keys = {"own_keys": ["", *sorted(self.keys)], "served_keys": ["", *sorted(self.served)]}  # typed, if empty
+        return {"on_time": now - ON_TIME, "patient": now - self.patience, **keys}
+
+
 _DUE = (
     _SCHEDULE.where(schedules.c.next_run_time <= bindparam("now", type_=Instant))
-    .where(text(f"NOT ({WAITING})").bindparams(bindparam("on_time", type_=Instant)))
+    .where(text(f"NOT ({WAITING}) AND NOT ({FOREIGN})").bindparams(*FIRING_PARAMETERS))
     .order_by(schedules.c.next_run_time)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
 
 
-def lock_due(connection: Connection, now: datetime, limit: int) -> list[Schedule]:
-    """Lock up to `limit` due schedules that no other process has locked, the longest due first."""
-    facts = {"now": now, "on_time": now - ON_TIME, "limit": limit}
+def lock_due(connection: Connection, firer: Firer, now: datetime, limit: int) -> list[Schedule]:
+    """Lock up to `limit` due schedules that are not for others and not locked by them, the longest due first."""
+    facts = {"now": now, "limit": limit, **firer.facts(now)}
     return [_schedule(row) for row in connection.execute(_DUE, facts)]
 
 
-def lock_if_due(connection: Connection, uid: str, now: datetime) -> list[Schedule]:
-    """Lock one schedule if it is due and no other process has locked it; return it, or nothing."""
+def lock_if_due(connection: Connection, firer: Firer, uid: str, now: datetime) -> list[Schedule]:
+    """Lock one schedule if it is due, not for others and not locked by them; return it, or nothing."""
     one = _DUE.where(schedules.c.uid == uid)
-    facts = {"now": now, "on_time": now - ON_TIME, "limit": 1}
-    return [_schedule(row) for row in connection.execute(one, facts)]
+    return [_schedule(row) for row in connection.execute(one, {"now": now, "limit": 1, **firer.facts(now)})]
 
 
 _NEXT = select(func.min(schedules.c.next_run_time, type_=Instant))
@@ -123,12 +154,18 @@ def pause_unreadable(connection: Connection, dialect: Dialect) -> int:
     return sum(pause_with_error(connection, row.uid, f"its next_run_time cannot be read: {row.stood}") for row in found)
 
 
-def due_uids(connection: Connection, now: datetime, limit: int) -> list[str]:
-    """Return the uids of due schedules, reading nothing else of them."""
+def due_uids(connection: Connection, firer: Firer, now: datetime, limit: int) -> list[str]:
+    """Return the uids of due schedules that are not for others, reading nothing else of them."""
     due = (
-        select(schedules.c.uid).where(schedules.c.next_run_time <= now).order_by(schedules.c.next_run_time).limit(limit)
+        select(schedules.c.uid)
+        .where(schedules.c.next_run_time <= now)
+        .where(text(f"NOT ({FOREIGN})").bindparams(*FIRING_PARAMETERS[1:]))
+        .order_by(schedules.c.next_run_time)
+        .limit(limit)
     )
-    return [row.uid for row in connection.execute(due)]
+    facts = firer.facts(now)
+    facts.pop("on_time")
+    return [row.uid for row in connection.execute(due, facts)]
 
 
 def is_readable(connection: Connection, uid: str) -> bool:
@@ -206,6 +243,17 @@ def insert_if_absent(connection: Connection, schedule: Schedule, definition: str
     except IntegrityError:
         return False
     return True
+
+
+def stored_words(connection: Connection, name: str) -> Any | None:
+    """Return, as a row, under which fingerprint a schedule was last stored, what is signed of it, and its error.
+
+    None where there is no such schedule. No instant of it is read, which a damaged row may not have.
+    """
+    names = ("definition", "uid", "task", "queue", "payload", "trigger", "signature", "error")
+    return connection.execute(
+        select(*(schedules.c[each] for each in names)).where(schedules.c.name == name)
+    ).one_or_none()
 
 
 def definition_of(connection: Connection, name: str) -> str | None:

@@ -29,10 +29,16 @@ HEAD = "1_0"
 """The revision that this code was written for."""
 
 
-def ensure(engine: Engine, dialect: Dialect, url: str, *, upgrade: bool) -> None:
-    """Check the revision in the database, upgrading it first if that is allowed; raise if unusable."""
+def ensure(
+    engine: Engine, dialect: Dialect, url: str, *, upgrade: bool, before: Callable[[], None] = lambda: None
+) -> None:
+    """Check the revision in the database, upgrading it first if that is allowed; raise if unusable.
+
+    `before` is called before an upgrade, and may refuse it.
+    """
     found = current(engine)
     if upgrade and _is_behind(found):
+        before()
         upgrade_to(engine, dialect, "head")
         found = current(engine)
     check(found, url)

@@ -158,7 +158,10 @@ class Store:
             return self._joining.leads_to_ours(connection, self.engine)
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one read-only transaction and return its answer. Errors as for `write`."""
+        """Run `work` in one read-only transaction and return its answer. Errors as for `write`.
+
+        `OwnLockError` only where the tables would have to be made first, beside a transaction of this thread's own.
+        """
         return self._try(lambda: self._once(self.reading, work), writing=False)
 
     def read_unchecked(self, work: Callable[[Connection], T]) -> T:
@@ -226,7 +229,10 @@ class Store:
 
     def _ensure(self) -> None:
         with self.dialect.gate:
-            schema.ensure(self.engine, self.dialect, self.url, upgrade=self.auto_upgrade)
+            schema.ensure(
+                self.engine, self.dialect, self.url, upgrade=self.auto_upgrade,
+                before=lambda: self.dialect.refuse_to_wait_for_oneself(self._url),
+            )  # fmt: skip
 
     def _ensure_ready_beside(self, connection: Connection) -> None:
         """The same where the caller may have the one write lock: what is to be done is done in its transaction."""

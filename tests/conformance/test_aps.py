@@ -32,6 +32,7 @@ from sqlalchemy import text
 
 from scheduler_app import Scheduler, schedule_after, schedule_now, signals, task
 from scheduler_app.client import Client
+from scheduler_app.client.liveness import ALL_PAUSED
 from scheduler_app.errors import ForeignPartError
 from scheduler_app.executors.threads import ThreadExecutor
 from scheduler_app.extension import Parts
@@ -239,6 +240,22 @@ def test_all_jobs_are_removed_at_once(aps: DurableScheduler) -> None:
         aps.add_job(note, "interval", hours=hours)
     aps.remove_all_jobs()
     assert aps.get_jobs() == []
+
+
+def test_a_paused_worker_says_so_and_a_waiting_job_is_explained_by_it(aps: DurableScheduler, client: Client) -> None:
+    def state() -> list[str]:
+        return [row.state for row in client.workers()]
+
+    aps.start()
+    until(lambda: state() == ["running"])
+    aps.pause()
+    until(lambda: state() == ["paused"])
+    handle = schedule_now(note, 1)
+    assert "Live workers that serve its queue: 0." in client.explain(handle.id).facts
+    assert client.explain(handle.id).remedy == ALL_PAUSED
+    aps.resume()
+    until(lambda: state() == ["running"])
+    assert settled(client, handle.id).state is JobState.SUCCEEDED
 
 
 def test_a_job_that_stood_in_the_way_of_a_paused_scheduler_runs_when_it_resumes(

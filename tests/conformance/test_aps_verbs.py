@@ -233,6 +233,34 @@ def test_a_job_added_before_the_start_can_be_seen_changed_and_removed_all_along(
     assert len(aps.get_jobs()) == 2
 
 
+def test_what_is_added_after_the_start_meets_what_waits_to_be_stored_as_if_that_were(
+    aps: DurableScheduler, client: Client
+) -> None:
+    aps.add_job(note, "interval", hours=1, id="a", args=["first"])
+    aps.add_job(note, "interval", hours=1, id="b", args=["first"])
+    with aps._jobstores_lock:  # nothing is stored meanwhile
+        aps.start()
+        with pytest.raises(ConflictingIdError):
+            aps.add_job(note, "interval", hours=2, id="a", args=["second"])
+        aps.add_job(note, "interval", hours=2, id="b", args=["second"], replace_existing=True)
+        assert sorted(job.id for job in aps.get_jobs()) == ["a", "b"]
+    until(lambda: [one.name for one in client.schedules()] == ["a", "b"])
+    until(aps.is_idle)
+    assert [tuple(found(aps, name).args) for name in "ab"] == [("first",), ("second",)]
+
+
+def test_a_job_that_waits_to_replace_a_stored_one_is_listed_in_its_stead(aps: DurableScheduler) -> None:
+    aps.start()
+    aps.add_job(note, "interval", hours=1, id="a", args=["stored"])
+    aps.shutdown()
+    aps.add_job(note, "interval", hours=2, id="a", args=["new"], replace_existing=True)
+    with aps._jobstores_lock:
+        aps.start()
+        assert [(job.id, tuple(job.args)) for job in aps.get_jobs()] == [("a", ("new",))]
+    until(aps.is_idle)
+    assert [(job.id, tuple(job.args)) for job in aps.get_jobs()] == [("a", ("new",))]
+
+
 # -- waiting calls --------------------------------------------------------------------------------------------
 
 

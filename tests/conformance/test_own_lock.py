@@ -91,8 +91,8 @@ def caller(request: pytest.FixtureRequest, app: Flask, make_own_engine: Callable
 def words(client: Client) -> str:
     return (
         f"The scheduler's database {client.store.url} is locked by a transaction that this thread has open in the same"
-        " file, so waiting would not help. Nothing was stored. Schedule inside that transaction, with"
-        " using(session=db.session), or commit or roll it back first."
+        " file, so waiting would not help. Nothing was stored. Commit that transaction or roll it back first; or, if"
+        " this call schedules, schedule inside it, with using(session=db.session)."
     )
 
 
@@ -287,3 +287,17 @@ def test_a_plain_call_does_not_wait_for_the_tables_either(empty: Flask) -> None:
     with pytest.raises(OwnLockError):
         schedule_after(60, remind, 1)
     assert time.monotonic() - began < AT_ONCE_SECONDS
+
+
+def test_a_verb_that_reads_does_not_wait_for_the_tables_either(empty: Flask) -> None:
+    session = empty.extensions["sqlalchemy"].session
+    client: Client = empty.extensions["scheduler"].client
+    note(session, "locked")
+    job = using(session=session).schedule_after(60, remind, 1)
+    for look in (job.refresh, client.stats):
+        began = time.monotonic()
+        with pytest.raises(OwnLockError):
+            look()
+        assert time.monotonic() - began < AT_ONCE_SECONDS
+    session.commit()
+    assert client.get(job.id).id == job.id

@@ -251,3 +251,8 @@ def test_a_message_is_bounded_and_can_be_kept_everywhere(app: Flask, client: Cli
 
 def odd_message() -> None:
     current_job.progress(1, 1, "a\x00b\udc80" + "c" * 1000)
+
+
+@pytest.mark.parametrize("error", ["it was killed", "it was killed."])
+def test_a_sentence_about_a_job_without_a_result_ends_in_one_full_stop(error: str) -> None:
+    assert str(JobFailedError("j1", "failed", error)) == "Job j1 has no result, for it is 'failed': it was killed."

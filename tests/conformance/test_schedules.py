@@ -16,9 +16,11 @@ from scheduler_app import task
 from scheduler_app.client import Calls, Declaration, Recurring, make_options
 from scheduler_app.client.recurring import signed_parts
 from scheduler_app.jobs import JobState
-from scheduler_app.payload import Signer
+from scheduler_app.loop.fire import BATCH
+from scheduler_app.loop.worker import Worker
+from scheduler_app.payload import Signer, Verdict
 from scheduler_app.schedules import Schedule
-from scheduler_app.store import Store, schedules
+from scheduler_app.store import Store, schedules, workers
 from scheduler_app.tasks import Delivery, ModuleRule, TaskRegistry
 from tests.conformance.cranked import (
     SIGNER,
@@ -243,6 +245,43 @@ def test_a_schedule_with_an_unknown_signing_key_is_left_to_others_for_15_minutes
     assert (paused.next_run_time, paused.error) == (None, "no live worker knows its signing key")
 
 
+def signed_by(foreign: Signer, one: Schedule) -> Schedule:
+    return replace(one, signature=foreign.sign(*signed_parts(one)))
+
+
+def test_any_number_of_due_schedules_of_another_key_keep_none_of_ours_back(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    foreign = Signer([b"the key of another deployment"])
+    put_schedules(store, *(signed_by(foreign, each_minute(clock, f"theirs{n}")) for n in range(BATCH)))
+    clock.advance(1)
+    put_schedules(store, mine := each_minute(clock, "mine"))
+    process.turn()
+    assert len(jobs_of(store, mine)) == 1
+    assert process.turn().fired == []
+    assert process.wait == 1.0
+    clock.advance(58.5)
+    process.turn()
+    assert process.wait == 0.5  # its own next fire time is not hidden behind what is due for others
+
+
+def test_a_schedule_whose_key_a_live_worker_knows_is_left_to_that_however_long_it_takes(
+    store: Store, clock: ManualClock, process: Process
+) -> None:
+    foreign = Signer([b"the key of another deployment"])
+    put_schedules(store, one := signed_by(foreign, each_minute(clock, "theirs")))
+    row = Worker(30.0, key_ids=("01234567", *foreign.key_ids), id="theirs").row(clock.now(), ())
+    store.write(lambda connection: workers.register_if_absent(connection, store.dialect, row))
+    clock.advance(3600)
+    assert process.turn().fired == []
+    assert schedule_named(store, "theirs") == one
+    store.write(lambda connection: workers.remove(connection, "theirs"))
+    process.turn()
+    paused = schedule_named(store, "theirs")
+    assert paused is not None
+    assert paused.error == "no live worker knows its signing key"
+
+
 def test_a_time_that_a_person_chose_while_it_fired_is_kept(store: Store, clock: ManualClock) -> None:
     one = each_minute(clock)
     put_schedules(store, one)
@@ -267,8 +306,8 @@ def recurring(store: Store) -> Recurring:
     return recurring_on(store)
 
 
-def recurring_on(store: Store) -> Recurring:
-    calls = Calls(TaskRegistry(ModuleRule(("tests",))), lambda: SIGNER, None, 65_536)
+def recurring_on(store: Store, signer: Signer = SIGNER) -> Recurring:
+    calls = Calls(TaskRegistry(ModuleRule(("tests",))), lambda: signer, None, 65_536)
     return Recurring(store, calls, UTC)
 
 
@@ -300,6 +339,59 @@ def test_declaring_it_again_unchanged_keeps_its_next_time_its_pause_and_its_row(
     forge(store, "UPDATE scheduler_schedules SET next_run_time = NULL")
     recurring.upsert(hourly())
     assert standing(store).next_run_time is None
+
+
+NEW = Signer([b"the new key of the conformance tests", b"the key of the conformance tests"])
+"""The key was changed; the old one is kept as a fallback."""
+
+NEW_ALONE = Signer([b"the new key of the conformance tests"])
+
+
+@pytest.mark.parametrize("signer", [NEW, NEW_ALONE], ids=["with the old key", "without the old key"])
+def test_declaring_it_again_after_a_change_of_keys_signs_it_anew_and_keeps_its_time(
+    signer: Signer, store: Store, clock: ManualClock, recurring: Recurring
+) -> None:
+    recurring.upsert(hourly())
+    before = standing(store)
+    clock.advance(1800)
+    recurring_on(store, signer).upsert(hourly())
+    after = standing(store)
+    assert NEW_ALONE.verify(after.signature, *signed_parts(after)) is Verdict.VALID
+    assert after == replace(before, signature=after.signature)
+
+
+def test_a_pause_by_a_person_outlives_a_change_of_keys(store: Store, recurring: Recurring) -> None:
+    recurring.upsert(hourly())
+    forge(store, "UPDATE scheduler_schedules SET next_run_time = NULL")
+    recurring_on(store, NEW_ALONE).upsert(hourly())
+    after = standing(store)
+    assert (after.next_run_time, after.error) == (None, None)
+    assert NEW_ALONE.verify(after.signature, *signed_parts(after)) is Verdict.VALID
+
+
+@pytest.mark.parametrize(
+    ("signer", "signature"), [(NEW_ALONE, None), (SIGNER, SIGNER.sign("another row")), (SIGNER, "no signature")]
+)
+def test_declaring_it_again_ends_a_pause_that_came_from_its_signature(
+    signer: Signer, signature: str | None, store: Store, clock: ManualClock, make_process: Callable[..., Process]
+) -> None:
+    recurring_on(store, Signer([b"the key of another deployment"]) if signature is None else SIGNER).upsert(hourly())
+    if signature is not None:
+        forge(store, "UPDATE scheduler_schedules SET signature = :s", s=signature)
+    clock.advance(3600 + 900)
+    make_process().turn()
+    assert (standing(store).next_run_time, standing(store).error is None) == (None, False)
+    recurring_on(store, signer).upsert(hourly())
+    after = standing(store)
+    assert (after.next_run_time, after.error) == (clock.now() + timedelta(hours=1), None)
+    assert signer.verify(after.signature, *signed_parts(after)) is Verdict.VALID
+
+
+def test_declaring_it_again_keeps_a_pause_that_another_error_gave_it(store: Store, recurring: Recurring) -> None:
+    recurring.upsert(hourly())
+    forge(store, "UPDATE scheduler_schedules SET next_run_time = NULL, error = 'its trigger raised'")
+    recurring_on(store, NEW_ALONE).upsert(hourly())
+    assert (standing(store).next_run_time, standing(store).error) == (None, "its trigger raised")
 
 
 @pytest.mark.parametrize(

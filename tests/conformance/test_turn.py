@@ -604,7 +604,7 @@ def test_a_due_schedule_that_another_process_is_firing_does_not_make_the_loop_sp
     process = make_process()
     put_schedules(store, schedule(clock, "s", IntervalTrigger(seconds=60), next_run_time=clock.now()))
     with store.begin() as connection:
-        assert len(schedules.lock_due(connection, clock.now(), 1)) == 1
+        assert len(schedules.lock_due(connection, schedules.Firer(), clock.now(), 1)) == 1
         process.turn()
         assert process.wait == 1.0
 

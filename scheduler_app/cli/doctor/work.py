@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...client import QueueStatus
-from ...client.liveness import SILENT, state_of
+from ...client.liveness import ALL_PAUSED, SILENT, state_of, what_helps
 from ...client.queueing import COUNT_CAP
 from ...store.workers import WorkerRow, listed
 from ..instants import span
@@ -37,7 +37,9 @@ def roles(facts: Facts) -> Iterator[Finding]:
         return
     start = "Start 'flask scheduler run'" if facts.role == "client" else "Start the app, or 'flask scheduler run'"
     text = "No worker is alive."
-    if facts.role == "client":
+    if what_helps(facts.work.workers, facts.work.now, facts.work.lease_seconds) == ALL_PAUSED:
+        text, start = "No worker takes jobs.", ALL_PAUSED.rstrip(".")
+    elif facts.role == "client":
         text = f"{text} SCHEDULER_ROLE is 'client', so the processes that serve requests run no jobs."
     due = any(status.oldest is not None for status in facts.work.queues)
     if due:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scheduler_app.client.explain import NOBODY, explain
-from scheduler_app.client.liveness import state_of
+from scheduler_app.client.explain import explain
+from scheduler_app.client.liveness import ALL_PAUSED, NOBODY, state_of
 from scheduler_app.client.queueing import QueueStatus
 from scheduler_app.jobs import Job, JobState
 from scheduler_app.queues import Queue
@@ -48,6 +48,21 @@ def test_a_silent_worker_serves_no_queue() -> None:
 def test_a_live_worker_counts_beside_a_silent_one() -> None:
     found = explain(JOB, [worker(SILENT_SECONDS), worker(worker_id="w2")], NOW, LEASE_SECONDS)
     assert found.facts[-1] == "Live workers that serve its queue: 1."
+    assert found.remedy == "It starts as soon as one of them has a free slot."
+
+
+def test_where_the_workers_are_paused_it_is_said_how_they_go_on() -> None:
+    found = explain(JOB, [worker(state="paused")], NOW, LEASE_SECONDS)
+    assert found.facts[-2:] == (
+        "Live workers that serve its queue: 0.",
+        "Paused by scheduler.aps.pause(), and so starting nothing: 1 more.",
+    )
+    assert found.remedy == ALL_PAUSED
+
+
+def test_a_worker_that_takes_jobs_counts_beside_a_paused_one() -> None:
+    found = explain(JOB, [worker(state="paused"), worker(worker_id="w2")], NOW, LEASE_SECONDS)
+    assert "Live workers that serve its queue: 1." in found.facts
     assert found.remedy == "It starts as soon as one of them has a free slot."
 
 

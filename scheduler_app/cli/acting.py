@@ -39,7 +39,7 @@ def filter_options(function: F) -> F:
     def run(*args: Any, dry_run: bool, expect: int | None, yes: bool, **options: Any) -> Any:
         return function(*args, care=Care(dry_run, expect, yes), **options)
 
-    dry_run = click.option("--dry-run", is_flag=True, help="Only say how many a filter means.")
+    dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; only say how many a filter means.")
     expect = click.option(
         "--expect", type=click.IntRange(min=0), metavar="N", help="Change nothing unless a filter means so many."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..asking import Verb
-from ..client import current_client
+from ..client import current_client, current_scheduler
 from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
 from .group import scheduler_commands
@@ -46,8 +46,11 @@ def pause(
     flask scheduler pause --queue mail --reason "the relay is down" --for 10m
     """
     if queue is not None:
-        _refuse_jobs(ids, keys)
-        _pause_queue(queue, seconds, reason)
+        _refuse_jobs(ids, keys, care)
+        if care.dry_run:
+            _only_say(queue, "paused")
+        else:
+            _pause_queue(queue, seconds, reason)
         return
     if seconds is not None or reason is not None:
         raise click.UsageError("--for and --reason are about a queue; name it with --queue.")
@@ -70,15 +73,28 @@ def resume(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], queu
     flask scheduler resume --queue mail
     """
     if queue is not None:
-        _refuse_jobs(ids, keys)
-        _resume_queue(queue)
+        _refuse_jobs(ids, keys, care)
+        if care.dry_run:
+            _only_say(queue, "resumed")
+        else:
+            _resume_queue(queue)
         return
     act_on_jobs(ctx, Verb.RESUME, ids, keys, _resume_job, "resumed", care)
 
 
-def _refuse_jobs(ids: tuple[str, ...], keys: tuple[str, ...]) -> None:
+def _refuse_jobs(ids: tuple[str, ...], keys: tuple[str, ...], care: Care) -> None:
+    """Raise where jobs were named beside a queue, or counted."""
     if ids or keys:
         raise click.UsageError("name either jobs or a queue, not both.")
+    if care.expect is not None:
+        raise click.UsageError("--expect counts the jobs of a filter, such as queue=mail; --queue is one queue.")
+
+
+def _only_say(queue: str, could: str) -> None:
+    """Say what would be done to a queue. Raises `QueueNotFoundError` where that would be the answer."""
+    if could == "resumed" or current_scheduler().settings.queues is not None:
+        current_client().queue(queue)
+    note(f"Queue {printable(queue)} would be {could}.")
 
 
 def _pause_queue(queue: str, seconds: float | None, reason: str | None) -> None:

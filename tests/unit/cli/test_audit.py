@@ -81,6 +81,18 @@ def leaves(command: click.Command, path: str) -> Iterator[str]:
     yield from (name.removeprefix(f"{path} ") for name in commands(command, path) if name not in groups)
 
 
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Yield each command, by its words."""
+    for path in leaves(scheduler_commands, "x"):
+        command: click.Command = scheduler_commands
+        for word in path.split():
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), word)
+            assert found is not None
+            command = found
+        yield path, command
+
+
 def test_every_command_that_writes_is_tried_below() -> None:
     assert set(leaves(scheduler_commands, "x")) - READS == {*WRITES, "add", "adopt"}  # which are tried apart
 

@@ -145,7 +145,8 @@ def test_many_and_queues_leave_a_row_and_the_reading_commands_none(client: Clien
         ("queue.pause", "mail"),
         ("jobs.cancel", None),
     ]
-    assert client.audit()[-1].after == {"filter": {"tag": "t"}, "cancelled": 3, "asked": 0}
+    meant = "state=scheduled,paused,claimed,running,quarantined tag=t"
+    assert client.audit()[-1].after == {"filter": {"jobs": meant}, "done": 3, "asked": 0, "conflicts": 0}
 
 
 def test_it_lists_the_newest_first_and_says_how_to_go_on(client: Client, flask_scheduler: Run) -> None:

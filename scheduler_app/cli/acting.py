@@ -16,7 +16,7 @@ from ..errors import DuplicateKeyError, JobConflictError, JobNotFoundError
 from ..filters import filter_of_words, is_filter
 from .exits import Exit, code_of, message_of
 from .losses import confirm
-from .output import note
+from .output import echo, note
 from .words import plural, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,7 +74,7 @@ def act_on_filter(
     confirm(f"{many} with {printable(str(wanted))} will be {could}.", care.yes)
     done = client.bulk(action, wanted, expect=care.expect, **moves)
     asked = f", {done.asked:,} asked to stop" if action == Verb.CANCEL else ""
-    click.echo(f"{done.done:,} {could.split(' or ')[0]}{asked}")
+    echo(f"{done.done:,} {could.split(' or ')[0]}{asked}")
     if done.conflicts:
         note(f"{plural(done.conflicts, 'job')} could not be: they have moved on, or newer ones hold their keys.")
     ctx.exit(Exit.PARTLY if done.conflicts else Exit.OK)
@@ -142,7 +142,7 @@ def _act(act: Act, name: dict[str, str]) -> Exit:
     except (JobNotFoundError, JobConflictError, DuplicateKeyError) as error:
         note(f"Error: {printable(message_of(error))}")
         return code_of(error)
-    click.echo(said)
+    echo(said)
     return Exit.OK
 
 

@@ -23,7 +23,7 @@ from .following import follow
 from .group import scheduler_commands
 from .instants import exact, zone_or_app
 from .options import format_option
-from .output import note, write_json
+from .output import echo, note, write_json
 from .spans import Span
 from .timing import At
 from .typed import typed_call
@@ -103,7 +103,7 @@ def _tell(handle: JobHandle, shape: str, wait: bool) -> None:
     if shape == "json" and not wait:
         write_json(job_facts(handle.job, zone_or_app(None)))
     elif shape == "ids" or not wait:
-        click.echo(handle.id)
+        echo(handle.id)
     if not handle.created:
         note("Its key is held by this job, which has not started: nothing new was stored, and it stays as it was.")
     if shape == "table":

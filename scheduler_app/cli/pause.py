@@ -10,7 +10,7 @@ from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
 from .group import scheduler_commands
 from .instants import iso, zone_or_app
-from .output import note
+from .output import echo, note
 from .queues import pause_of
 from .spans import Span
 from .words import plural, printable
@@ -99,13 +99,13 @@ def _only_say(queue: str, could: str) -> None:
 
 def _pause_queue(queue: str, seconds: float | None, reason: str | None) -> None:
     status = current_client().pause_queue(queue, reason=reason, for_seconds=seconds)
-    click.echo(f"{printable(queue)} paused {printable(pause_of(status, zone_or_app(None)))}")
+    echo(f"{printable(queue)} paused {printable(pause_of(status, zone_or_app(None)))}")
     note(f"{plural(status.waiting, 'job')} waiting, {status.running:,} running, which go on.")
 
 
 def _resume_queue(queue: str) -> None:
     status = current_client().resume_queue(queue)
-    click.echo(f"{printable(queue)} resumed")
+    echo(f"{printable(queue)} resumed")
     note(f"{plural(status.waiting, 'job')} waiting, {status.running:,} running.")
 
 

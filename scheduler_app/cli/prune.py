@@ -12,6 +12,7 @@ from .group import scheduler_commands
 from .instants import span
 from .losses import confirm
 from .options import State
+from .output import echo
 from .spans import Span
 
 
@@ -38,4 +39,4 @@ def prune_jobs(seconds: float, states: tuple[JobState, ...], yes: bool) -> None:
     which = ", ".join(states) or "finished"
     confirm(f"This deletes all {which} jobs that ended more than {span(seconds)} ago, and their attempts.", yes)
     count = current_client().prune(timedelta(seconds=seconds), states or FINISHED)
-    click.echo(f"{count:,} deleted")
+    echo(f"{count:,} deleted")

@@ -16,7 +16,7 @@ from . import completion
 from .group import Commands, scheduler_commands
 from .instants import exact, iso, plain, relative, short, zone_or_app
 from .options import format_option, zone_options
-from .output import note, write_facts, write_json, write_list
+from .output import echo, note, write_facts, write_json, write_list
 from .table import Column
 
 SCHEDULE_FACTS = (
@@ -93,7 +93,7 @@ def pause_schedules(names: Sequence[str]) -> None:
     """Have schedules fire no more until they are resumed. What waits or runs of their jobs goes on."""
     for name in names:
         current_client().pause_schedule(name)
-        click.echo(f"{name} paused")
+        echo(f"{name} paused")
 
 
 @schedule_commands.command("resume", short_help="Have paused schedules fire again.")
@@ -103,14 +103,14 @@ def resume_schedules(names: Sequence[str], zone: tzinfo | None) -> None:
     """Have paused schedules fire again, from now on; what they passed over meanwhile is not made up for."""
     for name in names:
         at = current_client().resume_schedule(name).next_run_time
-        click.echo(f"{name} fires next at {exact(at, zone_or_app(zone))}" if at else f"{name} is paused again")
+        echo(f"{name} fires next at {exact(at, zone_or_app(zone))}" if at else f"{name} is paused again")
 
 
 @schedule_commands.command("run-now", short_help="Emit one job of a schedule, now.")
 @click.argument("name", shell_complete=completion.schedules)
 def run_schedule_now(name: str) -> None:
     """Emit one job of a schedule, due now, whatever runs and also while it is paused; print the job's id."""
-    click.echo(current_client().run_schedule_now(name).id)
+    echo(current_client().run_schedule_now(name).id)
 
 
 @schedule_commands.command("remove", short_help="Remove schedules.")
@@ -119,7 +119,7 @@ def remove_schedules(names: Sequence[str]) -> None:
     """Remove schedules. Their jobs stay, and those that wait run. What the code declares comes back at a start."""
     for name in names:
         current_client().remove_schedule(name)
-        click.echo(f"{name} removed")
+        echo(f"{name} removed")
 
 
 # -- what is shown of one --------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from .exits import Exit
 from .group import scheduler_commands
 from .instants import iso, span, zone_or_app
 from .options import format_option
-from .output import note, write_facts, write_json, write_list
+from .output import echo, note, write_facts, write_json, write_list
 from .queues import QUEUE_FACTS, queue_columns, queue_facts
+from .spans import Seconds
 from .watching import keep_looking
 from .words import coloured
 from .workers import worker_facts, write_workers
@@ -55,14 +56,14 @@ class _Status:
 @scheduler_commands.command("status", short_help="Show the database, the workers and the counts.")
 @click.option(
     "--max-lag",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     metavar="SECONDS",
     help="Exit with 1 when a job has been due for longer than this.",
 )
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.05),
+    type=Seconds(0.05),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
@@ -126,15 +127,15 @@ def _warn(found: _Status) -> None:
 def _write(found: _Status) -> None:
     lag = "nothing is due" if found.lag is None else f"the oldest due job has waited {span(found.lag)}"
     write_facts([("store", found.store), ("schema", found.revision or "none"), ("due", lag)])
-    click.echo()
+    echo()
     write_facts(((state, _counted(count)) for state, count in found.counts.items()), paint=_paint_count)
     if found.queues:
         zone = zone_or_app(None)
-        click.echo()
+        echo()
         columns = queue_columns(found.now, zone)
         write_list(found.queues, "table", columns, lambda one: queue_facts(one, found.now, zone), QUEUE_FACTS)
     if found.workers:
-        click.echo()
+        echo()
         write_workers(found.workers, "table", found.now, found.lease_seconds)
 
 

@@ -71,7 +71,7 @@ WRITES: dict[str, tuple[Callable[[Client], str], tuple[str, ...], str]] = {
     "schedules pause": (_nightly, (), "schedule.pause"),
     "schedules resume": (_nightly, (), "schedule.resume"),
     "schedules run-now": (_nightly, (), "schedule.run-now"),
-    "schedules remove": (_nightly, (), "schedule.remove"),
+    "schedules remove": (_nightly, ("--yes",), "schedule.remove"),
 }
 """For each command that changes something: what it is called for, and the action of its row."""
 

@@ -12,7 +12,7 @@ import click
 from ..client import Client, JobHandle, Options, current_client, current_scheduler, make_options, shown_job
 from ..client.explain import NOBODY
 from ..client.liveness import is_any_running
-from ..errors import UnknownTaskError, did_you_mean
+from ..errors import UnknownTaskError, did_you_mean, sentence
 from ..jobs import Job, JobState, Priority
 from ..origin import coming_from
 from ..tasks import Task
@@ -141,7 +141,7 @@ def _ended(job: Job) -> str:
         return f"It succeeded; {printable(job.error)}." if job.error else "It succeeded."
     how = _HOW.get(job.state, f"It is {job.state.value}")
     why = f": {printable(job.error)}" if job.error else ""
-    return f"{how}{why}. See more with 'flask scheduler show {job.id}'."
+    return f"{sentence(how + why)} See more with 'flask scheduler show {job.id}'."
 
 
 _HOW = {

@@ -13,6 +13,7 @@ import click
 
 from ..asking import Verb
 from ..client import current_client
+from ..client.many import Bulk
 from ..errors import (
     DuplicateKeyError,
     JobConflictError,
@@ -55,9 +56,9 @@ def filter_options(function: F) -> F:
     def run(*args: Any, dry_run: bool, expect: int | None, yes: bool, **options: Any) -> Any:
         return function(*args, care=Care(dry_run, expect, yes), **options)
 
-    dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; only say how many a filter means.")
+    dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; only say how many are meant.")
     expect = click.option(
-        "--expect", type=click.IntRange(min=0), metavar="N", help="Change nothing unless a filter means so many."
+        "--expect", type=click.IntRange(min=0), metavar="N", help="Change nothing unless so many are meant."
     )
     yes = click.option("--yes", is_flag=True, help="Do not ask.")
     return cast(F, dry_run(expect(yes(run))))
@@ -83,7 +84,7 @@ def act_on_filter(
     """Act on all jobs that a filter means, once it is sure that these are meant, and end the command."""
     client, wanted = current_client(), filter_of_words(words)
     counted = client.bulk(action, wanted, expect=care.expect, dry_run=True, **moves)
-    many = plural(counted.matched, "job") if counted.complete else f"{counted.matched:,} or more jobs"
+    many = many_of(counted)
     if care.dry_run or (counted.complete and not counted.matched):
         note(f"{many} would be {could}.")
         ctx.exit(Exit.OK)
@@ -94,6 +95,11 @@ def act_on_filter(
     if done.conflicts:
         note(f"{plural(done.conflicts, 'job')} could not be: they have moved on, or newer ones hold their keys.")
     ctx.exit(Exit.PARTLY if done.conflicts else Exit.OK)
+
+
+def many_of(counted: Bulk) -> str:
+    """Return how many jobs were counted; a count that stopped early is one of at least so many."""
+    return plural(counted.matched, "job") if counted.complete else f"{counted.matched:,} or more jobs"
 
 
 def is_any_filter(words: Sequence[str]) -> bool:

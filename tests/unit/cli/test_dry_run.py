@@ -22,6 +22,7 @@ TRIED: dict[str, list[tuple[str, ...]]] = {
     "resume": [("queue=mail",), ("--queue", "rest")],
     "release": [("queue=mail",)],
     "reschedule": [("queue=mail", "--in", "10m")],
+    "prune": [("--older-than", "0.001s")],
     "run-now": [("queue=mail",)],
     "retry": [("queue=mail",)],
 }

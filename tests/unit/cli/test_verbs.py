@@ -204,7 +204,7 @@ def test_a_job_is_moved_to_a_time_from_now_or_to_an_instant(client: Client, flas
         assert flask_scheduler("reschedule", job.id, "--at", text).exit_code == 0
         assert client.get(job.id).run_at == at
     far = flask_scheduler("reschedule", job.id, "--in", "5000w")
-    assert far.exit_code == 1
+    assert far.exit_code == 2
     assert client.get(job.id).run_at == at
 
 
@@ -245,9 +245,17 @@ def test_what_finished_long_ago_is_deleted(client: Client, flask_scheduler: Run)
     for state, ended in ((JobState.SUCCEEDED, ago), (JobState.FAILED, ago), (JobState.SUCCEEDED, now)):
         force(client, make(client).id, state, id=new_id(ago), finished_at=ended)
     waiting = make(client)
-    done = flask_scheduler("prune", "--older-than", "7d", "--state", "succeeded", "--yes")
+    dry = flask_scheduler("prune", "--older-than", "7d", "--dry-run")
+    assert (dry.exit_code, dry.stdout) == (0, "")
+    assert dry.stderr.startswith("2 jobs (")
+    assert dry.stderr.endswith(") that ended more than 7 d ago would be deleted.\n")
+    for number in ("1", "3"):
+        other = flask_scheduler("prune", "--older-than", "7d", "--yes", "--expect", number)
+        assert (other.exit_code, other.stdout) == (4, "")
+    assert len(client.list()) == 4
+    done = flask_scheduler("prune", "--older-than", "7d", "--state", "succeeded", "--yes", "--expect", "1")
     assert (done.exit_code, done.stdout) == (0, "1 deleted\n")
-    assert done.stderr.startswith("This deletes all succeeded jobs that ended more than 7 d ago")
+    assert done.stderr == "This deletes 1 job (succeeded) that ended more than 7 d ago, and their attempts.\n"
     assert flask_scheduler("prune", "--older-than", "7d", "--yes").stdout == "1 deleted\n"
     assert len(client.list()) == 2
     assert client.get(waiting.id) == waiting

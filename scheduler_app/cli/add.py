@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import click
@@ -22,7 +22,7 @@ from .facts import Carried, job_facts
 from .following import follow
 from .group import scheduler_commands
 from .instants import exact, zone_or_app
-from .options import format_option
+from .options import format_option, zone_options
 from .output import echo, note, write_json
 from .spans import Span
 from .timing import At
@@ -46,10 +46,11 @@ PRIORITIES = tuple(priority.name.lower() for priority in Priority)
 @click.option("--wait", is_flag=True, help="Follow it to its end, print its result as JSON, and exit by how it ended.")
 @click.option("--wait-timeout", type=Span(), metavar="SPAN", help="How long to follow it at most.")
 @format_option("table", "json", "ids")
+@zone_options
 @click.pass_context
 def add_job(
     ctx: click.Context, /, task: str, words: Sequence[str], after: float | None, at: datetime | None, wait: bool,
-    wait_timeout: float | None, shape: str, **options: Any,
+    wait_timeout: float | None, shape: str, zone: tzinfo | None, **options: Any,
 ) -> None:  # fmt: skip
     """Schedule a call of TASK, now or when it is said, and print the id of its job.
 
@@ -71,9 +72,11 @@ def add_job(
         raise click.UsageError("--wait-timeout needs --wait beside it.")
     client = current_client()
     handle = _schedule(client, task, words, after, at, make_options(**options))
-    _tell(handle, shape, wait)
+    _tell(handle, shape, wait, zone_or_app(zone))
     if wait:
-        ctx.exit(_follow(client, handle.id, math.inf if wait_timeout is None else wait_timeout, shape))
+        ctx.exit(
+            _follow(client, handle.id, math.inf if wait_timeout is None else wait_timeout, shape, zone_or_app(zone))
+        )
 
 
 def _schedule(
@@ -99,22 +102,22 @@ def _find(client: Client, name: str) -> Task:
         raise Failed(message_of(error).replace(str(error), f"{error}{hint}"), Exit.NOT_FOUND) from None
 
 
-def _tell(handle: JobHandle, shape: str, wait: bool) -> None:
+def _tell(handle: JobHandle, shape: str, wait: bool, zone: tzinfo) -> None:
     if shape == "json" and not wait:
-        write_json(job_facts(handle.job, zone_or_app(None)))
+        write_json(job_facts(handle.job, zone))
     elif shape == "ids" or not wait:
         echo(handle.id)
     if not handle.created:
         note("Its key is held by this job, which has not started: nothing new was stored, and it stays as it was.")
     if shape == "table":
-        due = exact(handle.run_at, zone_or_app(None))
+        due = exact(handle.run_at, zone)
         note(f"{handle.id if wait else 'It'} is due at {due} in queue {handle.job.queue}.")
 
 
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def _follow(client: Client, job_id: str, seconds: float, shape: str) -> Exit:
+def _follow(client: Client, job_id: str, seconds: float, shape: str, zone: tzinfo) -> Exit:
     if not is_any_running(client.workers(), client.store.clock.now(), current_scheduler().settings.lease_seconds):
         note(NOBODY)
     try:
@@ -124,7 +127,7 @@ def _follow(client: Client, job_id: str, seconds: float, shape: str) -> Exit:
         raise
     carried = Carried(job, client.calls.registry)
     if shape == "json":
-        write_json(job_facts(_shown(client, job), zone_or_app(None)) | {"result": carried.stored_result()})
+        write_json(job_facts(_shown(client, job), zone) | {"result": carried.stored_result()})
     elif shape == "table" and job.state is JobState.SUCCEEDED:
         write_json(carried.stored_result())
     note(_ended(_shown(client, job)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -83,12 +84,15 @@ def show_schedule(name: str, shape: str, zone: tzinfo | None) -> None:
 @click.argument("name", shell_complete=completion.schedules)
 @click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
 @format_option("table", "json", "jsonl", "csv")
-def preview_schedule(name: str, count: int, shape: str) -> None:
-    """Show the next fire times of a schedule, in its own time zone, and what a change of clocks does to each.
+@zone_options
+def preview_schedule(name: str, count: int, shape: str, zone: tzinfo | None) -> None:
+    """Show the next fire times of a schedule, and what a change of clocks does to each: in its own time zone, or ZONE.
 
     Of a paused schedule: those that would come if it were resumed now. Jitter is not in them.
     """
     planned = current_client().preview(name, count)
+    if zone is not None:
+        planned = [replace(one, fire_time=one.fire_time.astimezone(zone)) for one in planned]
     columns = [
         Column("fire time", lambda one: f"{one.fire_time:%a %Y-%m-%d %H:%M:%S} {one.fire_time:%Z}"),
         Column("change", lambda one: one.change or ""),

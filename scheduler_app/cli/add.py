@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import click
 
 from ..client import Client, JobHandle, Options, current_client, current_scheduler, make_options, shown_job
 from ..client.liveness import is_any_running, what_helps
-from ..errors import UnknownTaskError, did_you_mean
+from ..errors import UnknownTaskError, did_you_mean, sentence
 from ..jobs import Job, JobState, Priority
 from ..origin import coming_from
 from ..tasks import Task
@@ -21,8 +21,8 @@ from .facts import Carried, job_facts
 from .following import follow
 from .group import scheduler_commands
 from .instants import exact, zone_or_app
-from .options import format_option
-from .output import note, write_json
+from .options import format_option, zone_options
+from .output import echo, note, write_json
 from .spans import Span
 from .timing import At
 from .typed import typed_call
@@ -45,10 +45,11 @@ PRIORITIES = tuple(priority.name.lower() for priority in Priority)
 @click.option("--wait", is_flag=True, help="Follow it to its end, print its result as JSON, and exit by how it ended.")
 @click.option("--wait-timeout", type=Span(), metavar="SPAN", help="How long to follow it at most.")
 @format_option("table", "json", "ids")
+@zone_options
 @click.pass_context
 def add_job(
     ctx: click.Context, /, task: str, words: Sequence[str], after: float | None, at: datetime | None, wait: bool,
-    wait_timeout: float | None, shape: str, **options: Any,
+    wait_timeout: float | None, shape: str, zone: tzinfo | None, **options: Any,
 ) -> None:  # fmt: skip
     """Schedule a call of TASK, now or when it is said, and print the id of its job.
 
@@ -70,9 +71,11 @@ def add_job(
         raise click.UsageError("--wait-timeout needs --wait beside it.")
     client = current_client()
     handle = _schedule(client, task, words, after, at, make_options(**options))
-    _tell(handle, shape, wait)
+    _tell(handle, shape, wait, zone_or_app(zone))
     if wait:
-        ctx.exit(_follow(client, handle.id, math.inf if wait_timeout is None else wait_timeout, shape))
+        ctx.exit(
+            _follow(client, handle.id, math.inf if wait_timeout is None else wait_timeout, shape, zone_or_app(zone))
+        )
 
 
 def _schedule(
@@ -98,22 +101,22 @@ def _find(client: Client, name: str) -> Task:
         raise Failed(message_of(error).replace(str(error), f"{error}{hint}"), Exit.NOT_FOUND) from None
 
 
-def _tell(handle: JobHandle, shape: str, wait: bool) -> None:
+def _tell(handle: JobHandle, shape: str, wait: bool, zone: tzinfo) -> None:
     if shape == "json" and not wait:
-        write_json(job_facts(handle.job, zone_or_app(None)))
+        write_json(job_facts(handle.job, zone))
     elif shape == "ids" or not wait:
-        click.echo(handle.id)
+        echo(handle.id)
     if not handle.created:
         note("Its key is held by this job, which has not started: nothing new was stored, and it stays as it was.")
     if shape == "table":
-        due = exact(handle.run_at, zone_or_app(None))
+        due = exact(handle.run_at, zone)
         note(f"{handle.id if wait else 'It'} is due at {due} in queue {handle.job.queue}.")
 
 
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def _follow(client: Client, job_id: str, seconds: float, shape: str) -> Exit:
+def _follow(client: Client, job_id: str, seconds: float, shape: str, zone: tzinfo) -> Exit:
     looked = client.workers(), client.store.clock.now(), current_scheduler().settings.lease_seconds
     if not is_any_running(*looked):
         note(what_helps(*looked))
@@ -124,7 +127,7 @@ def _follow(client: Client, job_id: str, seconds: float, shape: str) -> Exit:
         raise
     carried = Carried(job, client.calls.registry)
     if shape == "json":
-        write_json(job_facts(_shown(client, job), zone_or_app(None)) | {"result": carried.stored_result()})
+        write_json(job_facts(_shown(client, job), zone) | {"result": carried.stored_result()})
     elif shape == "table" and job.state is JobState.SUCCEEDED:
         write_json(carried.stored_result())
     note(_ended(_shown(client, job)))
@@ -141,7 +144,7 @@ def _ended(job: Job) -> str:
         return f"It succeeded; {printable(job.error)}." if job.error else "It succeeded."
     how = _HOW.get(job.state, f"It is {job.state.value}")
     why = f": {printable(job.error)}" if job.error else ""
-    return f"{how}{why}. See more with 'flask scheduler show {job.id}'."
+    return f"{sentence(how + why)} See more with 'flask scheduler show {job.id}'."
 
 
 _HOW = {

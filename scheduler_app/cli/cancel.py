@@ -8,15 +8,10 @@ import click
 
 from ..asking import Verb
 from ..client import current_client
-from ..client.cancelling import FOUND_AT_ONCE
 from ..jobs import Job, JobState
 from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
-from .exits import Exit, Failed
 from .group import scheduler_commands
-from .losses import confirm
-from .output import note
-from .words import plural, printable
 
 
 @scheduler_commands.command("cancel", short_help="Cancel jobs, or ask running ones to stop.")
@@ -47,32 +42,20 @@ def cancel_jobs(
     flask scheduler cancel task=shop:remind args.user=42 --dry-run
     flask scheduler list --task shop:remind --state scheduled --format ids --all | flask scheduler cancel -
     """
-    if key_prefix is None and tag is None:
-        act_on_jobs(ctx, Verb.CANCEL, ids, keys, _cancel, "cancelled or asked to stop", care)
-    if ids or keys or (key_prefix is not None and tag is not None):
+    act_on_jobs(ctx, Verb.CANCEL, _meant(ids, keys, key_prefix, tag), keys, _cancel, "cancelled or asked to stop", care)
+
+
+def _meant(ids: tuple[str, ...], keys: tuple[str, ...], prefix: str | None, tag: str | None) -> tuple[str, ...]:
+    """Return the words that name the jobs; a prefix and a tag are filters."""
+    if prefix is None and tag is None:
+        return ids
+    if ids or keys or (prefix is not None and tag is not None):
         raise click.UsageError("Cancel either the jobs that you name, or all of one --key-prefix, or of one --tag.")
-    _cancel_all(key_prefix, tag, care)
+    if prefix == "":
+        raise click.UsageError("--key-prefix is empty, so it would mean every job that has a key.")
+    return (f"tag={tag}",) if prefix is None else (f"key={prefix}*",)
 
 
 def _cancel(**name: Any) -> str:
     job: Job = current_client().cancel(**name)
     return f"{job.id} {'cancelled' if job.state is JobState.CANCELLED else 'asked to stop'}"
-
-
-def _cancel_all(prefix: str | None, tag: str | None, care: Care) -> None:
-    """Cancel all jobs of a prefix or tag, once it is sure that these are meant."""
-    client = current_client()
-    count = client.count_to_cancel(prefix=prefix, tag=tag)
-    many = f"{FOUND_AT_ONCE:,} or more jobs" if count >= FOUND_AT_ONCE else plural(count, "job")
-    if care.expect is not None and count != care.expect:
-        said = f"{many} would be cancelled or asked to stop, not {care.expect:,}. Nothing was changed."
-        raise Failed(said, Exit.CONFLICT)
-    if care.dry_run or not count:
-        note(f"{many} would be cancelled or asked to stop.")
-        return
-    which = f"the tag {printable(str(tag))!r}" if prefix is None else f"a key that begins with {printable(prefix)!r}"
-    confirm(
-        f"This cancels {many} with {which}: what has not started will not start, what runs is asked to stop.", care.yes
-    )
-    cancelled, asked = client.cancel(tag=str(tag)) if prefix is None else client.cancel(prefix=prefix)
-    click.echo(f"{cancelled:,} cancelled, {asked:,} asked to stop")

@@ -15,7 +15,7 @@ from .exits import Exit, Failed
 from .group import db_commands
 from .losses import confirm, losses
 from .options import format_option
-from .output import note, write_list
+from .output import echo, note, write_list
 from .revisions import below, current_of, known, places_of, steps_above, tell_change
 from .table import Column
 
@@ -32,7 +32,7 @@ def upgrade(revision: str, sql: bool) -> None:
     """
     target, store = known(revision), current_client().store
     if sql:
-        click.echo(schema.sql_of("upgrade", store.dialect, target), nl=False)
+        echo(schema.sql_of("upgrade", store.dialect, target), nl=False)
         return
     before = current_of(store)
     schema.upgrade_to(store.engine, store.dialect, target)
@@ -52,7 +52,7 @@ def downgrade(revision: str | None, sql: bool, yes: bool) -> None:
     before = schema.HEAD if sql else current_of(store)
     target = known(revision or below(before))
     if sql:
-        click.echo(schema.sql_of("downgrade", store.dialect, f"{before}:{target}"), nl=False)
+        echo(schema.sql_of("downgrade", store.dialect, f"{before}:{target}"), nl=False)
         return
     undone = steps_above(target, before, store)
     if not undone:
@@ -73,7 +73,7 @@ def current() -> None:
     if found is None:
         note(f"There are no tables of the scheduler in {store.url}. Make them with 'flask scheduler db upgrade'.")
         return
-    click.echo(found)
+    echo(found)
     if found != schema.HEAD:
         note(f"This version of the package is made for {schema.HEAD}.")
 
@@ -113,7 +113,7 @@ def stamp(revision: str, sql: bool) -> None:
     """
     target, store = known(revision), current_client().store
     if sql:
-        click.echo(schema.sql_of("stamp", store.dialect, target), nl=False)
+        echo(schema.sql_of("stamp", store.dialect, target), nl=False)
         return
     before = current_of(store)
     schema.stamp_as(store.engine, store.dialect, target)

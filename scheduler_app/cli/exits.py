@@ -10,13 +10,18 @@ from ..errors import (
     ArgumentsError,
     CountError,
     CursorError,
+    DelayError,
     DuplicateKeyError,
     FilterError,
     JobConflictError,
     JobNotFoundError,
     JobTableNotFoundError,
+    MalformedPayloadError,
+    NaiveDatetimeError,
     NeverFiresError,
     NeverMeetError,
+    OptionError,
+    PayloadError,
     QueueNotFoundError,
     QueuePauseError,
     ResultTimeoutError,
@@ -26,6 +31,7 @@ from ..errors import (
     SchemaNewerError,
     StoreError,
     StoreUnavailableError,
+    TooFarError,
     UnknownQueueError,
     UnknownRevisionError,
     UnknownTaskError,
@@ -73,6 +79,12 @@ _CODES: tuple[tuple[type[SchedulerError], Exit], ...] = (
     (UnknownTaskError, Exit.NOT_FOUND),
     (ArgumentsError, Exit.USAGE),
     (UnknownQueueError, Exit.USAGE),
+    (OptionError, Exit.USAGE),
+    (TooFarError, Exit.USAGE),
+    (DelayError, Exit.USAGE),
+    (NaiveDatetimeError, Exit.USAGE),
+    (MalformedPayloadError, Exit.ERROR),  # of what is stored, while all others are of what was typed
+    (PayloadError, Exit.USAGE),
     (UnknownRevisionError, Exit.ERROR),
     (StoreError, Exit.UNUSABLE),
 )
@@ -85,6 +97,11 @@ def code_of(error: SchedulerError) -> Exit:
 
 def message_of(error: SchedulerError, command: str | None = None) -> str:
     """Return what happened in a command, and at its end the next command to try where there is one."""
+    if isinstance(error, ResultTimeoutError):
+        return (
+            f"{error.found} It goes on: 'flask scheduler show {error.job_id}' tells how far it is, and"
+            f" 'flask scheduler why {error.job_id}' why it has not ended."
+        )
     return f"{error}{_next_command(error, command)}"
 
 
@@ -103,8 +120,6 @@ def _next_command(error: SchedulerError, command: str | None) -> str:
         return " 'flask scheduler status' tells when it answers."
     if isinstance(error, UnknownTaskError):
         return " 'flask scheduler tasks' lists those that there are."
-    if isinstance(error, ResultTimeoutError):
-        return f" It goes on; see how far it is with 'flask scheduler show {error.job_id}'."
     if isinstance(error, SchemaNewerError):
         return " 'flask scheduler db current' shows the revision."
     return ""

@@ -17,6 +17,7 @@ from ..client import Actor, audited, current_client
 from ..errors import SchedulerError, StoreRefusedError
 from ..store import Store, reason
 from .exits import Exit, failure
+from .words import is_text, printable
 
 
 class Commands(AppGroup):
@@ -40,6 +41,13 @@ class Commands(AppGroup):
 
 class SchedulerCommands(Commands):
     """The outermost group: no traceback for what a person can mend, and an exit code for each way to end."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what was typed where it is no text: no id, name or argument that could be stored is like that."""
+        for word in args:
+            if not is_text(word):
+                raise click.UsageError(f"'{printable(word)}' is no text: its bytes are not UTF-8.", ctx)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Import the commands, and name them."""

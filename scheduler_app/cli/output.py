@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from itertools import chain, islice
-from typing import Any
+from typing import IO, Any
 
 import click
 
+from .exits import Exit, Failed
 from .table import Column, fit
 from .words import padded, printable
 
@@ -22,14 +25,38 @@ _LOOKED_AT = 200
 """How many rows decide a table's widths; further ones are fitted to them, so that a list of any length streams."""
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Write a text. What cannot be written, say on a full disk, ends the command: it is not the database's doing.
+
+    A reader that has gone is left to click, which ends without a word.
+    """
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _give_up(sys.stderr if err else sys.stdout)
+        raise Failed(
+            f"Cannot write to {'stderr' if err else 'stdout'}: {error.strerror or error}.", Exit.ERROR
+        ) from error
+
+
+def _give_up(stream: IO[str]) -> None:
+    """Let what a stream still holds go nowhere, or Python would try to write it once more at its end."""
+    with suppress(OSError):  # it stands on no file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def note(text: str) -> None:
     """Tell a person something that is no data."""
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def write_json(value: Any) -> None:
     """Write one value as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def write_facts(
@@ -39,7 +66,7 @@ def write_facts(
     listed = list(facts)
     width = max((len(name) for name, _ in listed), default=0)
     for name, value in listed:
-        click.echo(f"{indent}{padded(name, width)}  {paint(name, printable(value))}".rstrip())
+        echo(f"{indent}{padded(name, width)}  {paint(name, printable(value))}".rstrip())
 
 
 def write_list(
@@ -64,7 +91,7 @@ def write_list(
     else:
         written = (json.dumps(facts(record), ensure_ascii=False) for record in records)
     for line in written:
-        click.echo(line)
+        echo(line)
 
 
 def room() -> int | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 import click
 
 from ..asking import Verb
-from ..client import current_client
+from ..client import current_client, current_scheduler
 from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
 from .group import scheduler_commands
-from .instants import iso, zone_or_app
-from .output import note
+from .instants import zone_or_app
+from .options import zone_options
+from .output import echo, note
 from .queues import pause_of
 from .spans import Span
+from .timing import due_line
 from .words import plural, printable
 
 
@@ -23,6 +27,7 @@ from .words import plural, printable
 @click.option("--for", "seconds", type=Span(), metavar="SPAN", help="The queue: for how long: 10m, 1h30m.")
 @click.option("--reason", help="The queue: why, for those who look at it: one line.")
 @filter_options
+@zone_options
 @click.pass_context
 def pause(
     ctx: click.Context,
@@ -32,6 +37,7 @@ def pause(
     seconds: float | None,
     reason: str | None,
     care: Care,
+    zone: tzinfo | None,
 ) -> None:
     """Have jobs that have not started, or all of a queue, wait until they are resumed. Pausing twice is no error.
 
@@ -46,8 +52,11 @@ def pause(
     flask scheduler pause --queue mail --reason "the relay is down" --for 10m
     """
     if queue is not None:
-        _refuse_jobs(ids, keys)
-        _pause_queue(queue, seconds, reason)
+        _refuse_jobs(ids, keys, care)
+        if care.dry_run:
+            _only_say(queue, "paused")
+        else:
+            _pause_queue(queue, seconds, reason, zone_or_app(zone))
         return
     if seconds is not None or reason is not None:
         raise click.UsageError("--for and --reason are about a queue; name it with --queue.")
@@ -59,8 +68,11 @@ def pause(
 @key_option
 @click.option("--queue", metavar="NAME", shell_complete=completion.queues, help="A whole queue, instead of jobs.")
 @filter_options
+@zone_options
 @click.pass_context
-def resume(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], queue: str | None, care: Care) -> None:
+def resume(
+    ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], queue: str | None, care: Care, zone: tzinfo | None
+) -> None:
     """Have paused jobs run at their time again, at once if that has passed, or a paused queue be claimed again.
 
     A job that is then later than it allows is missed: give it another time first.
@@ -70,33 +82,45 @@ def resume(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], queu
     flask scheduler resume --queue mail
     """
     if queue is not None:
-        _refuse_jobs(ids, keys)
-        _resume_queue(queue)
+        _refuse_jobs(ids, keys, care)
+        if care.dry_run:
+            _only_say(queue, "resumed")
+        else:
+            _resume_queue(queue)
         return
-    act_on_jobs(ctx, Verb.RESUME, ids, keys, _resume_job, "resumed", care)
+
+    def resume_job(**name: str) -> str:
+        return due_line(current_client().resume(**name), zone)
+
+    act_on_jobs(ctx, Verb.RESUME, ids, keys, resume_job, "resumed", care)
 
 
-def _refuse_jobs(ids: tuple[str, ...], keys: tuple[str, ...]) -> None:
+def _refuse_jobs(ids: tuple[str, ...], keys: tuple[str, ...], care: Care) -> None:
+    """Raise where jobs were named beside a queue, or counted."""
     if ids or keys:
         raise click.UsageError("name either jobs or a queue, not both.")
+    if care.expect is not None:
+        raise click.UsageError("--expect counts the jobs of a filter, such as queue=mail; --queue is one queue.")
 
 
-def _pause_queue(queue: str, seconds: float | None, reason: str | None) -> None:
+def _only_say(queue: str, could: str) -> None:
+    """Say what would be done to a queue. Raises `QueueNotFoundError` where that would be the answer."""
+    if could == "resumed" or current_scheduler().settings.queues is not None:
+        current_client().queue(queue)
+    note(f"Queue {printable(queue)} would be {could}.")
+
+
+def _pause_queue(queue: str, seconds: float | None, reason: str | None, zone: tzinfo) -> None:
     status = current_client().pause_queue(queue, reason=reason, for_seconds=seconds)
-    click.echo(f"{printable(queue)} paused {printable(pause_of(status, zone_or_app(None)))}")
+    echo(f"{printable(queue)} paused {printable(pause_of(status, zone))}")
     note(f"{plural(status.waiting, 'job')} waiting, {status.running:,} running, which go on.")
 
 
 def _resume_queue(queue: str) -> None:
     status = current_client().resume_queue(queue)
-    click.echo(f"{printable(queue)} resumed")
+    echo(f"{printable(queue)} resumed")
     note(f"{plural(status.waiting, 'job')} waiting, {status.running:,} running.")
 
 
 def _pause_job(**name: str) -> str:
     return f"{current_client().pause(**name).id} paused"
-
-
-def _resume_job(**name: str) -> str:
-    job = current_client().resume(**name)
-    return f"{job.id} due at {iso(job.run_at, zone_or_app(None))}"

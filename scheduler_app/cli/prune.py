@@ -6,12 +6,17 @@ from datetime import timedelta
 
 import click
 
+from ..asking import Verb
 from ..client import current_client
+from ..filters import JobFilter
+from ..filters import Span as Ended
 from ..jobs import FINISHED, JobState
+from .acting import Care, filter_options, many_of
 from .group import scheduler_commands
 from .instants import span
 from .losses import confirm
 from .options import State
+from .output import echo, note
 from .spans import Span
 
 
@@ -20,14 +25,14 @@ from .spans import Span
     "--older-than", "seconds", type=Span(), required=True, metavar="SPAN", help="Finished so long ago: 12h, 7d."
 )
 @click.option("--state", "states", type=State(), multiple=True, help="Only jobs in this state; may be repeated.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def prune_jobs(seconds: float, states: tuple[JobState, ...], yes: bool) -> None:
+@filter_options
+def prune_jobs(seconds: float, states: tuple[JobState, ...], care: Care) -> None:
     """Delete jobs that finished so long ago, with their attempts. What has not ended is never deleted.
 
-    The scheduler does so by itself, as SCHEDULER_RETENTION_SECONDS says.
+    Their number is shown first, and you are asked. The scheduler does so by itself: see SCHEDULER_RETENTION_SECONDS.
 
     \b
-    flask scheduler prune --older-than 7d
+    flask scheduler prune --older-than 7d --dry-run
     flask scheduler prune --older-than 1h --state succeeded --yes
     """
     unfinished = [state.value for state in states if state not in FINISHED]
@@ -35,7 +40,12 @@ def prune_jobs(seconds: float, states: tuple[JobState, ...], yes: bool) -> None:
         raise click.UsageError(
             f"Only jobs that have ended can be deleted ({', '.join(FINISHED)}), not {unfinished[0]}."
         )
-    which = ", ".join(states) or "finished"
-    confirm(f"This deletes all {which} jobs that ended more than {span(seconds)} ago, and their attempts.", yes)
-    count = current_client().prune(timedelta(seconds=seconds), states or FINISHED)
-    click.echo(f"{count:,} deleted")
+    kept, client = timedelta(seconds=seconds), current_client()
+    over = JobFilter(states=states or FINISHED, finished=Ended(until=client.store.clock.now() - kept))
+    counted = client.bulk(Verb.DELETE, over, expect=care.expect, dry_run=True)
+    which = f"{many_of(counted)} ({', '.join(over.states)}) that ended more than {span(seconds)} ago"
+    if care.dry_run:
+        note(f"{which} would be deleted.")
+        return
+    confirm(f"This deletes {which}, and their attempts.", care.yes)
+    echo(f"{client.prune(kept, over.states):,} deleted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
 
@@ -13,17 +14,26 @@ from ..client import Client, current_client
 from ..errors import MalformedTriggerError
 from ..schedules import Planned, Schedule, decode_trigger, policy_of
 from . import completion
+from .acting import act_on_schedules, words_of
 from .group import Commands, scheduler_commands
 from .instants import exact, iso, plain, relative, short, zone_or_app
+from .losses import confirm
 from .options import format_option, zone_options
 from .output import note, write_facts, write_json, write_list
 from .table import Column
+from .words import plural, printable
 
 SCHEDULE_FACTS = (
     "name", "next_run_time", "task", "trigger", "queue", "catch_up", "overlap", "max_instances", "declared",
     "orphaned_at", "last_fire_time", "tags", "error", "remarks",
 )  # fmt: skip
 """The names of what `schedule_facts` returns, in order."""
+
+
+names_argument = click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.schedules
+)
+"""Which schedules a command acts on; "-" stands for the names on the lines of stdin."""
 
 
 @scheduler_commands.group("schedules", cls=Commands, short_help="List, preview, pause and remove recurring schedules.")
@@ -34,6 +44,9 @@ def schedule_commands() -> None:
     flask scheduler schedules list
     flask scheduler schedules preview nightly --count 5
     flask scheduler schedules pause nightly
+    flask scheduler schedules list --format ids | flask scheduler schedules remove - --yes
+
+    What acts takes several names, and "-" for those on the lines of stdin.
     """
 
 
@@ -71,12 +84,15 @@ def show_schedule(name: str, shape: str, zone: tzinfo | None) -> None:
 @click.argument("name", shell_complete=completion.schedules)
 @click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many.")
 @format_option("table", "json", "jsonl", "csv")
-def preview_schedule(name: str, count: int, shape: str) -> None:
-    """Show the next fire times of a schedule, in its own time zone, and what a change of clocks does to each.
+@zone_options
+def preview_schedule(name: str, count: int, shape: str, zone: tzinfo | None) -> None:
+    """Show the next fire times of a schedule, and what a change of clocks does to each: in its own time zone, or ZONE.
 
     Of a paused schedule: those that would come if it were resumed now. Jitter is not in them.
     """
     planned = current_client().preview(name, count)
+    if zone is not None:
+        planned = [replace(one, fire_time=one.fire_time.astimezone(zone)) for one in planned]
     columns = [
         Column("fire time", lambda one: f"{one.fire_time:%a %Y-%m-%d %H:%M:%S} {one.fire_time:%Z}"),
         Column("change", lambda one: one.change or ""),
@@ -88,38 +104,58 @@ def preview_schedule(name: str, count: int, shape: str) -> None:
 
 
 @schedule_commands.command("pause", short_help="Have schedules fire no more until they are resumed.")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.schedules)
-def pause_schedules(names: Sequence[str]) -> None:
+@names_argument
+@click.pass_context
+def pause_schedules(ctx: click.Context, names: Sequence[str]) -> None:
     """Have schedules fire no more until they are resumed. What waits or runs of their jobs goes on."""
-    for name in names:
+
+    def pause(name: str) -> str:
         current_client().pause_schedule(name)
-        click.echo(f"{name} paused")
+        return f"{printable(name)} paused"
+
+    act_on_schedules(ctx, names, pause, "paused")
 
 
 @schedule_commands.command("resume", short_help="Have paused schedules fire again.")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.schedules)
+@names_argument
 @zone_options
-def resume_schedules(names: Sequence[str], zone: tzinfo | None) -> None:
+@click.pass_context
+def resume_schedules(ctx: click.Context, names: Sequence[str], zone: tzinfo | None) -> None:
     """Have paused schedules fire again, from now on; what they passed over meanwhile is not made up for."""
-    for name in names:
-        at = current_client().resume_schedule(name).next_run_time
-        click.echo(f"{name} fires next at {exact(at, zone_or_app(zone))}" if at else f"{name} is paused again")
+
+    def resume(name: str) -> str:
+        at, shown = current_client().resume_schedule(name).next_run_time, printable(name)
+        return f"{shown} fires next at {exact(at, zone_or_app(zone))}" if at else f"{shown} is paused again"
+
+    act_on_schedules(ctx, names, resume, "resumed")
 
 
-@schedule_commands.command("run-now", short_help="Emit one job of a schedule, now.")
-@click.argument("name", shell_complete=completion.schedules)
-def run_schedule_now(name: str) -> None:
-    """Emit one job of a schedule, due now, whatever runs and also while it is paused; print the job's id."""
-    click.echo(current_client().run_schedule_now(name).id)
+@schedule_commands.command("run-now", short_help="Emit one job of each schedule, now.")
+@names_argument
+@click.pass_context
+def run_schedules_now(ctx: click.Context, names: Sequence[str]) -> None:
+    """Emit one job of each schedule, due now, whatever runs and also while it is paused; print the job's id."""
+    act_on_schedules(ctx, names, lambda name: current_client().run_schedule_now(name).id, "run")
 
 
 @schedule_commands.command("remove", short_help="Remove schedules.")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=completion.schedules)
-def remove_schedules(names: Sequence[str]) -> None:
-    """Remove schedules. Their jobs stay, and those that wait run. What the code declares comes back at a start."""
-    for name in names:
+@names_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def remove_schedules(ctx: click.Context, names: Sequence[str], yes: bool) -> None:
+    """Remove schedules. Their jobs stay, and those that wait run. What the code declares comes back at a start.
+
+    Their names are shown first, and you are asked.
+    """
+
+    def remove(name: str) -> str:
         current_client().remove_schedule(name)
-        click.echo(f"{name} removed")
+        return f"{printable(name)} removed"
+
+    meant = [*words_of(names)]
+    if meant:
+        confirm(f"This removes {plural(len(meant), 'schedule')}: {printable(', '.join(meant))}.", yes)
+    act_on_schedules(ctx, meant, remove, "removed")
 
 
 # -- what is shown of one --------------------------------------------------------------------------

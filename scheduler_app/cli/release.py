@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 import click
 
 from ..asking import Verb
@@ -9,15 +11,19 @@ from ..client import current_client
 from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
 from .group import scheduler_commands
-from .instants import iso, zone_or_app
+from .options import zone_options
+from .timing import due_line
 
 
 @scheduler_commands.command("release", short_help="Take jobs out of quarantine.")
 @click.argument("ids", metavar=WHICH, nargs=-1, shell_complete=completion.ids_to_release)
 @key_option
 @filter_options
+@zone_options
 @click.pass_context
-def release_jobs(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], care: Care) -> None:
+def release_jobs(
+    ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], care: Care, zone: tzinfo | None
+) -> None:
     """Take jobs out of quarantine, once what was wrong with them is mended: each runs at its time, or at once.
 
     If nothing is mended, a worker puts it aside again. 'flask scheduler why' says what is wrong.
@@ -28,7 +34,6 @@ def release_jobs(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...]
     """
 
     def release(**name: str) -> str:
-        job = current_client().release(**name)
-        return f"{job.id} due at {iso(job.run_at, zone_or_app(None))}"
+        return due_line(current_client().release(**name), zone)
 
     act_on_jobs(ctx, Verb.RELEASE, ids, keys, release, "released", care)

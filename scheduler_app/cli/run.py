@@ -14,6 +14,7 @@ from .group import scheduler_commands
 from .options import Slots
 from .output import note
 from .probes import Address, probes
+from .spans import Seconds
 from .words import plural
 
 
@@ -33,7 +34,7 @@ from .words import plural
 @click.option("--until-empty", is_flag=True, help="End as soon as nothing is due here and nothing runs here.")
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     metavar="SECONDS",
     help="How long to wait at the end for what runs.  [default: SCHEDULER_DRAIN_SECONDS]",
 )

@@ -16,7 +16,7 @@ from .facts import Carried, attempt_facts, job_facts, priority_name
 from .group import scheduler_commands
 from .instants import exact, relative, span, zone_or_app
 from .options import format_option, zone_options
-from .output import note, write_facts, write_json
+from .output import echo, note, write_facts, write_json
 from .words import coloured, printable
 
 
@@ -93,9 +93,9 @@ def _times(job: Job, zone: tzinfo, now: datetime) -> Iterator[tuple[str, str]]:
 
 
 def _write_attempt(attempt: Attempt, zone: tzinfo) -> None:
-    click.echo(f"\nattempt {attempt.attempt}: {attempt.outcome.value}, {exact(attempt.finished_at, zone)}")
+    echo(f"\nattempt {attempt.attempt}: {attempt.outcome.value}, {exact(attempt.finished_at, zone)}")
     taken = attempt.started_at and span((attempt.finished_at - attempt.started_at).total_seconds())
     facts = {"took": taken, "worker": attempt.worker_id, "error": attempt.error, "superseded": attempt.superseded}
     write_facts(((name, text) for name, text in facts.items() if text), indent="  ")
     for line in (attempt.traceback or "").splitlines():
-        click.echo(f"  | {printable(line)}".rstrip())
+        echo(f"  | {printable(line)}".rstrip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,10 @@ from ..store.workers import WorkerRow
 from .exits import Exit
 from .group import scheduler_commands
 from .instants import iso, span, zone_or_app
-from .options import format_option
-from .output import note, write_facts, write_json, write_list
+from .options import format_option, zone_options
+from .output import echo, note, write_facts, write_json, write_list
 from .queues import QUEUE_FACTS, queue_columns, queue_facts
+from .spans import Seconds
 from .watching import keep_looking
 from .words import coloured
 from .workers import worker_facts, write_workers
@@ -41,6 +42,8 @@ class _Status:
     queues: Sequence[QueueStatus]
     """Those that are paused, or limited across processes."""
     lease_seconds: float
+    zone: tzinfo
+    """The zone to show times in."""
 
     @property
     def lag(self) -> float | None:
@@ -55,22 +58,25 @@ class _Status:
 @scheduler_commands.command("status", short_help="Show the database, the workers and the counts.")
 @click.option(
     "--max-lag",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     metavar="SECONDS",
     help="Exit with 1 when a job has been due for longer than this.",
 )
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.05),
+    type=Seconds(0.05),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
     help="How long it rests between two looks of --watch.",
 )
 @format_option("table", "json")
+@zone_options
 @click.pass_context
-def show_status(ctx: click.Context, max_lag: float | None, watch: bool, every: float, shape: str) -> None:
+def show_status(
+    ctx: click.Context, max_lag: float | None, watch: bool, every: float, shape: str, zone: tzinfo | None
+) -> None:
     """Show the database, the live workers, how many jobs are in each state, and how late the latest is.
 
     Queues that are paused or limited are shown, too; all of them by `flask scheduler queues`.
@@ -86,7 +92,7 @@ def show_status(ctx: click.Context, max_lag: float | None, watch: bool, every: f
     if watch and max_lag is not None:
         raise click.UsageError("--max-lag says how to exit, and --watch ends only at Ctrl-C: choose one.")
     scheduler = current_scheduler()
-    look = partial(_look, scheduler.client, scheduler.settings.lease_seconds)
+    look = partial(_look, scheduler.client, scheduler.settings.lease_seconds, zone_or_app(zone))
     if watch:
         keep_looking(lambda: _tell(look(), shape), lambda: _line(look(), shape), every)
     found = look()
@@ -101,7 +107,7 @@ def _tell(found: _Status, shape: str) -> None:
     _warn(found)
 
 
-def _look(client: Client, lease_seconds: float) -> _Status:
+def _look(client: Client, lease_seconds: float, zone: tzinfo) -> _Status:
     def look(connection: Any) -> tuple[str | None, datetime, datetime | None]:
         now = client.store.clock.now()
         ranges = claim.peek_ranges(connection, client.store.dialect, now)
@@ -110,7 +116,9 @@ def _look(client: Client, lease_seconds: float) -> _Status:
 
     revision, now, oldest = client.store.read(look)
     queues = [one for one in client.queues() if one.paused or one.queue.concurrency is not None]
-    return _Status(client.store.url, revision, now, oldest, client.stats(), client.workers(), queues, lease_seconds)
+    return _Status(
+        client.store.url, revision, now, oldest, client.stats(), client.workers(), queues, lease_seconds, zone
+    )
 
 
 def _warn(found: _Status) -> None:
@@ -129,15 +137,14 @@ def _warn(found: _Status) -> None:
 def _write(found: _Status) -> None:
     lag = "nothing is due" if found.lag is None else f"the oldest due job has waited {span(found.lag)}"
     write_facts([("store", found.store), ("schema", found.revision or "none"), ("due", lag)])
-    click.echo()
+    echo()
     write_facts(((state, _counted(count)) for state, count in found.counts.items()), paint=_paint_count)
     if found.queues:
-        zone = zone_or_app(None)
-        click.echo()
-        columns = queue_columns(found.now, zone)
-        write_list(found.queues, "table", columns, lambda one: queue_facts(one, found.now, zone), QUEUE_FACTS)
+        echo()
+        columns = queue_columns(found.now, found.zone)
+        write_list(found.queues, "table", columns, lambda one: queue_facts(one, found.now, found.zone), QUEUE_FACTS)
     if found.workers:
-        click.echo()
+        echo()
         write_workers(found.workers, "table", found.now, found.lease_seconds)
 
 
@@ -148,7 +155,7 @@ def _line(found: _Status, shape: str) -> str:
     running = sum(found.state_of(row) == "running" for row in found.workers)
     lag = "-" if found.lag is None else f"{found.lag:.3f}"
     counts = " ".join(f"{state}={count}" for state, count in found.counts.items())
-    return f"{iso(found.now, zone_or_app(None))} lag={lag} workers={running} {counts}"
+    return f"{iso(found.now, found.zone)} lag={lag} workers={running} {counts}"
 
 
 def _counted(count: int) -> str:
@@ -169,6 +176,6 @@ def _facts(found: _Status) -> dict[str, Any]:
         "oldest_due_seconds": found.lag,
         "jobs": found.counts,
         "jobs_counted_to": COUNT_CAP,
-        "queues": [queue_facts(one, found.now, zone_or_app(None)) for one in found.queues],
+        "queues": [queue_facts(one, found.now, found.zone) for one in found.queues],
         "workers": [worker_facts(row, found.now, found.lease_seconds) for row in found.workers],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from . import completion
 from .acting import WHICH, Care, act_on_jobs, filter_options, key_option
 from .group import scheduler_commands
 from .instants import iso, zone_or_app
+from .options import zone_options
 from .spans import Span
 
 
@@ -49,10 +50,11 @@ class Shift(Span):
 @click.option("--at", type=At(), metavar="ISO", help="At an instant; without an offset, in SCHEDULER_TIMEZONE.")
 @click.option("--by", type=Shift(), metavar="SPAN", help="So much later than it stands, or earlier: 1h, -10m.")
 @filter_options
+@zone_options
 @click.pass_context
 def reschedule_jobs(
     ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], after: float | None, at: datetime | None,
-    by: float | None, care: Care,
+    by: float | None, care: Care, zone: tzinfo | None,
 ) -> None:  # fmt: skip
     """Give jobs that have not started another time. A paused one stays paused.
 
@@ -69,7 +71,7 @@ def reschedule_jobs(
     moves = {"after": after, "at": at, "by": shift}
 
     def move(**name: str) -> str:
-        return _due(current_client().reschedule(**name, **moves))  # type: ignore[arg-type]
+        return due_line(current_client().reschedule(**name, **moves), zone)  # type: ignore[arg-type]
 
     act_on_jobs(ctx, Verb.RESCHEDULE, ids, keys, move, "moved", care, **moves)
 
@@ -78,22 +80,28 @@ def reschedule_jobs(
 @click.argument("ids", metavar=WHICH, nargs=-1, shell_complete=completion.ids_to_move)
 @key_option
 @filter_options
+@zone_options
 @click.pass_context
-def run_jobs_now(ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], care: Care) -> None:
+def run_jobs_now(
+    ctx: click.Context, ids: tuple[str, ...], keys: tuple[str, ...], care: Care, zone: tzinfo | None
+) -> None:
     """Make jobs due that have not started, paused ones, too: each runs as soon as a slot is free, in a worker.
 
     \b
     flask scheduler run-now 0192f0c1-5b1e-7c44-9a50-0c8f6a3d2b11
     flask scheduler run-now --key order:42:remind
     """
-    act_on_jobs(ctx, Verb.RUN_NOW, ids, keys, lambda **name: _due(current_client().run_now(**name)), "made due", care)
+    act_on_jobs(
+        ctx, Verb.RUN_NOW, ids, keys, lambda **name: due_line(current_client().run_now(**name), zone), "made due", care
+    )
 
 
 @scheduler_commands.command("retry", short_help="Have jobs run again that failed, or were cancelled or missed.")
 @click.argument("ids", metavar=WHICH, nargs=-1, shell_complete=completion.ids_to_retry)
 @filter_options
+@zone_options
 @click.pass_context
-def retry_jobs(ctx: click.Context, ids: tuple[str, ...], care: Care) -> None:
+def retry_jobs(ctx: click.Context, ids: tuple[str, ...], care: Care, zone: tzinfo | None) -> None:
     """Put jobs back in line that failed, or were cancelled or missed, due now and with all of their attempts.
 
     Each stays the same job. One whose key a newer job holds is a conflict.
@@ -102,8 +110,17 @@ def retry_jobs(ctx: click.Context, ids: tuple[str, ...], care: Care) -> None:
     flask scheduler retry 0192f0c1-5b1e-7c44-9a50-0c8f6a3d2b11
     flask scheduler retry state=failed task=mail.* error~timeout
     """
-    act_on_jobs(ctx, Verb.RETRY, ids, (), lambda **name: _due(current_client().retry(**name)), "put back in line", care)
+    act_on_jobs(
+        ctx,
+        Verb.RETRY,
+        ids,
+        (),
+        lambda **name: due_line(current_client().retry(**name), zone),
+        "put back in line",
+        care,
+    )
 
 
-def _due(job: Job) -> str:
-    return f"{job.id} due at {iso(job.run_at, zone_or_app(None))}"
+def due_line(job: Job, zone: tzinfo | None) -> str:
+    """Return when a job is due, as the verbs that give it a time say it."""
+    return f"{job.id} due at {iso(job.run_at, zone_or_app(zone))}"

@@ -9,10 +9,8 @@ from io import StringIO
 from threading import Event
 from typing import NoReturn
 
-import click
-
 from ..errors import StoreError
-from .output import note
+from .output import echo, note
 from .terminal import console, is_terminal
 
 HOME, REST_OF_LINE, REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -35,7 +33,7 @@ def keep_looking(frame: Callable[[], None], line: Callable[[], str], seconds: fl
 
 def _write_line(line: Callable[[], str]) -> None:
     try:
-        click.echo(line())
+        echo(line())
     except StoreError as error:
         note(f"Error: {error}")
 

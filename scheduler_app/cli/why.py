@@ -11,7 +11,7 @@ from . import completion
 from .group import scheduler_commands
 from .instants import exact, iso, zone_or_app
 from .options import format_option, zone_options
-from .output import write_json
+from .output import echo, write_json
 from .words import coloured, printable
 
 
@@ -28,8 +28,8 @@ def explain_job(job_id: str, shape: str, zone: tzinfo | None) -> None:
         facts = {"id": job.id, "task": job.task, "state": job.state.value, "run_at": iso(job.run_at, zone)}
         write_json(facts | {"facts": list(found.facts), "remedy": found.remedy})
         return
-    click.echo(f"{job.id} {printable(job.task)}: {coloured(job.state.value)}, run at {exact(job.run_at, zone)}")
+    echo(f"{job.id} {printable(job.task)}: {coloured(job.state.value)}, run at {exact(job.run_at, zone)}")
     for fact in found.facts:
-        click.echo(f"  {printable(fact)}")
+        echo(f"  {printable(fact)}")
     if found.remedy:
-        click.echo(f"What to do: {printable(found.remedy)}")
+        echo(f"What to do: {printable(found.remedy)}")

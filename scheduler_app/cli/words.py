@@ -25,6 +25,11 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(_written_out(c) if category(c) in ("Cc", "Cf", "Cs") and c not in keep else c for c in text)
 
 
+def is_text(word: str) -> bool:
+    """Whether a word of the command line came as characters, not as bytes that mean none."""
+    return not any(category(c) == "Cs" for c in word)
+
+
 def _written_out(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

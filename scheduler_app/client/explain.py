@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..errors import sentence
 from ..jobs import Job, JobState
 from ..queues import Queue
 from ..store import change
@@ -38,11 +39,11 @@ def explain(
     if job.state is JobState.SCHEDULED:
         return _after_refusal(_waiting(job, live, now, queue))
     if job.state is JobState.QUARANTINED:
-        return Explanation(job, (f"It is put aside (quarantined): {job.error}.",), _mend_of(job.error or ""))
+        return Explanation(job, (sentence(f"It is put aside (quarantined): {job.error}"),), _mend_of(job.error or ""))
     if job.finished:
         ended = f" at {job.finished_at:%Y-%m-%d %H:%M:%S} UTC" if job.finished_at else ""
         why = f": {job.error}" if job.error else ""
-        return Explanation(job, (f"It has finished: {job.state.value}{ended}{why}.",))
+        return Explanation(job, (sentence(f"It has finished: {job.state.value}{ended}{why}"),))
     if job.state is JobState.PAUSED:
         return Explanation(job, ("It is paused.",), "Resume it.")
     return _held(job, workers, live, now)
@@ -66,7 +67,7 @@ def _after_refusal(found: Explanation) -> Explanation:
     job = found.job
     if job.error is None or job.attempt or job.crashes:
         return found
-    fact = f"A worker gave it back unrun: {job.error.rstrip('.')}."
+    fact = sentence(f"A worker gave it back unrun: {job.error}")
     helps = (
         "Deploy what it lacks to a worker that serves its queue, and that one runs it. Until then it is kept;"
         " when nobody could run it for a while, it is put aside, and taken out by the first worker that can."
@@ -98,7 +99,8 @@ def _waiting(job: Job, live: Sequence[WorkerRow], now: datetime, queue: QueueSta
     due = f"It is due at {when}, in {ahead:.1f} s." if ahead > 0 else f"It was due at {when}, {-ahead:.1f} s ago."
     facts = [f"It waits in queue {job.queue!r}. {due}"]
     if job.attempt:
-        facts.append(f"{job.attempt} of {job.max_attempts} attempts have ended in an error; the last: {job.error}.")
+        failed = f"{job.attempt} of {job.max_attempts} attempts have ended in an error"
+        facts.append(sentence(f"{failed}; the last: {job.error}"))
     if job.crashes:
         facts.append(f"It was in flight when a worker died, {job.crashes} times so far.")
     serving = [row for row in live if row.state == "running" and _serves(row, job.queue)]
@@ -132,7 +134,7 @@ def _paused(queue: Queue) -> str:
     since = f" since {queue.paused_at:%Y-%m-%d %H:%M:%S} UTC" if queue.paused_at else ""
     end = "someone resumes it" if queue.paused_until is None else f"{queue.paused_until:%Y-%m-%d %H:%M:%S} UTC"
     why = f": {queue.pause_reason}" if queue.pause_reason else ""
-    return f"Its queue is paused{since}, until {end}{why}."
+    return sentence(f"Its queue is paused{since}, until {end}{why}")
 
 
 def _full(queue: QueueStatus, serving: Sequence[WorkerRow]) -> tuple[str, str] | None:

@@ -24,7 +24,7 @@ from .apps import (
     UnknownEnvironmentError,
     UnknownInChildError,
 )
-from .base import SchedulerError, did_you_mean
+from .base import SchedulerError, did_you_mean, sentence
 from .calls import (
     AfterResponseError,
     BatchError,
@@ -229,4 +229,5 @@ __all__ = [
     "UnpicklingError",
     "WishError",
     "did_you_mean",
+    "sentence",
 ]

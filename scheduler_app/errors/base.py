@@ -12,5 +12,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def sentence(text: str) -> str:
+    """Return a text that ends as a sentence does: with a full stop, unless it has an end of its own."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 class SchedulerError(Exception):
     """The base of every error of this package."""

@@ -128,10 +128,8 @@ class ResultTimeoutError(SchedulerError, TimeoutError):
 
     def __init__(self, job_id: str, state: str, seconds: float) -> None:
         self.job_id, self.state = job_id, state
-        super().__init__(
-            f"Job {job_id} is {state!r} after {seconds:g} s, so there is no result yet. Ask again later, or ask"
-            " job.explain() why it has not ended."
-        )
+        self.found = f"Job {job_id} is {state!r} after {seconds:g} s, so there is no result yet."
+        super().__init__(f"{self.found} Ask again later, or ask job.explain() why it has not ended.")
 
 
 class OnceOnlyError(SchedulerError, ValueError):

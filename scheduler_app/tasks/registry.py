@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
-from scheduler_app.errors import DuplicateTaskError, NotSchedulableError, UnknownTaskError, did_you_mean
+from scheduler_app.errors import DuplicateTaskError, NotSchedulableError, UnknownTaskError, did_you_mean, sentence
 from scheduler_app.tasks.instances import is_method_of_object, method_at
 from scheduler_app.tasks.modules import ModuleRule, import_module, main_name
 from scheduler_app.tasks.refusals import (
@@ -175,7 +175,7 @@ class TaskRegistry:
             method = method_at(import_module(module), qualname)
         except (Exception, SystemExit) as error:  # an app's module may raise anything, and must not end the loop
             cause = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise UnknownTaskError(name, f"importing {module!r} failed with {cause}.") from error
+            raise UnknownTaskError(name, sentence(f"importing {module!r} failed with {cause}")) from error
         declared = next((task for task in self._tasks() if name in _ways_to(task)), None)
         return declared or self._through(name, module, method) or self._found(name, module, qualname, found)
 

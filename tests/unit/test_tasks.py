@@ -511,6 +511,7 @@ UNKNOWN: list[tuple[str, str]] = [
     ("task_app:proxy", "A LocalProxy (such as request, g or current_user) stands there: it belongs to one request and"
      " stands for something else in the next."),
     ("task_raises:job", "importing 'task_raises' failed with ZeroDivisionError: division by zero."),
+    ("task_tells:job", "importing 'task_tells' failed with ValueError: Give it a name."),
     ("task_exits:job", "importing 'task_exits' failed with SystemExit: 3."),
     ("task_imports:job", "importing 'task_imports' failed with ModuleNotFoundError: No module named 'no_such'."),
     ("task_app.sub:job", "importing 'task_app.sub' failed with ModuleNotFoundError: No module named 'task_app.sub';"
@@ -535,6 +536,7 @@ def test_a_name_that_leads_to_no_function_of_the_app_is_unknown_with_its_reason(
         """
     write("task_app", source)
     write("task_raises", "1 / 0")
+    write("task_tells", "raise ValueError('Give it a name.')")
     write("task_exits", "raise SystemExit(3)")
     write("task_imports", "import no_such")
     registry.register(send, name="mail.send")

@@ -12,7 +12,7 @@ from ...client import current_scheduler
 from ..exits import Exit
 from ..group import scheduler_commands
 from ..options import format_option
-from ..output import note, write_list
+from ..output import echo, note, write_list
 from ..words import padded, plural, printable
 from . import database, process, work
 from .facts import Facts
@@ -58,7 +58,7 @@ def _write(found: Sequence[Finding]) -> None:
     for one in found:
         level = click.style(padded(one.level, len(Level.WARNING)), fg=_COLOURS[one.level])
         told = f"{one.text} {one.remedy}".rstrip()
-        click.echo(f"{level}  {padded(one.check, width)}  {printable(told)}")
+        echo(f"{level}  {padded(one.check, width)}  {printable(told)}")
 
 
 def _facts(one: Finding) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...client import QueueStatus
 from ...client.liveness import ALL_PAUSED, SILENT, state_of, what_helps
 from ...client.queueing import COUNT_CAP
+from ...errors import sentence
 from ...store.workers import WorkerRow, listed
 from ..instants import span
 from ..words import plural
@@ -80,7 +81,7 @@ def tasks(facts: Facts) -> Iterator[Finding]:
     for one in facts.work.unknown_tasks:
         asked = " A worker has met it, and asks for it." if one.is_asked_for else ""
         level = Level.ERROR if one.due <= facts.work.now or one.is_asked_for else Level.WARNING
-        text = f"Jobs of the task {one.name!r} wait, and nobody is known to have it: {one.why.rstrip('.')}.{asked}"
+        text = f"Jobs of the task {one.name!r} wait, and nobody is known to have it: {sentence(one.why)}{asked}"
         yield Finding("tasks", level, text, "Deploy code that has it, by this name or an alias, or cancel them.")
     if not facts.work.unknown_tasks:
         yield Finding("tasks", Level.OK, "The tasks of the jobs that wait are known.")

@@ -71,7 +71,7 @@ WRITES: dict[str, tuple[Callable[[Client], str], tuple[str, ...], str]] = {
     "schedules pause": (_nightly, (), "schedule.pause"),
     "schedules resume": (_nightly, (), "schedule.resume"),
     "schedules run-now": (_nightly, (), "schedule.run-now"),
-    "schedules remove": (_nightly, (), "schedule.remove"),
+    "schedules remove": (_nightly, ("--yes",), "schedule.remove"),
 }
 """For each command that changes something: what it is called for, and the action of its row."""
 
@@ -79,6 +79,18 @@ WRITES: dict[str, tuple[Callable[[Client], str], tuple[str, ...], str]] = {
 def leaves(command: click.Command, path: str) -> Iterator[str]:
     groups = {name.rpartition(" ")[0] for name in commands(command, path)}
     yield from (name.removeprefix(f"{path} ") for name in commands(command, path) if name not in groups)
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Yield each command, by its words."""
+    for path in leaves(scheduler_commands, "x"):
+        command: click.Command = scheduler_commands
+        for word in path.split():
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), word)
+            assert found is not None
+            command = found
+        yield path, command
 
 
 def test_every_command_that_writes_is_tried_below() -> None:
@@ -133,7 +145,8 @@ def test_many_and_queues_leave_a_row_and_the_reading_commands_none(client: Clien
         ("queue.pause", "mail"),
         ("jobs.cancel", None),
     ]
-    assert client.audit()[-1].after == {"filter": {"tag": "t"}, "cancelled": 3, "asked": 0}
+    meant = "state=scheduled,paused,claimed,running,quarantined tag=t"
+    assert client.audit()[-1].after == {"filter": {"jobs": meant}, "done": 3, "asked": 0, "conflicts": 0}
 
 
 def test_it_lists_the_newest_first_and_says_how_to_go_on(client: Client, flask_scheduler: Run) -> None:

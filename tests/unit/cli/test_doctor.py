@@ -191,6 +191,10 @@ CASES: Mapping[str, tuple[Facts, dict[str, Any], tuple[str, Level, str]]] = {
         WELL, working(unknown_tasks=(UnknownTask("mail.hello", NOW, "it is not here.", False),)),
         ("tasks", Level.ERROR, "'mail.hello' wait, and nobody is known to have it: it is not here. Deploy"),
     ),
+    "a task that is nearly one's name": (
+        WELL, working(unknown_tasks=(UnknownTask("mail.snt", NOW, "gone. Did you mean 'mail.sent'?", False),)),
+        ("tasks", Level.ERROR, "have it: gone. Did you mean 'mail.sent'? Deploy"),
+    ),
     "a task that nobody has yet": (
         WELL, working(unknown_tasks=(UnknownTask("x", NOW + timedelta(hours=1), "gone", False),)),
         ("tasks", Level.WARNING, "nobody is known"),

@@ -173,6 +173,45 @@ def test_a_reader_that_has_gone_is_no_reason_for_a_traceback(start: Start) -> No
     assert ended(listing)[2] == ""
 
 
+@pytest.mark.parametrize("words", ["status", "list --format ids", "db history", "doctor"])
+def test_a_full_disk_behind_stdout_is_not_the_databases_fault(start: Start, words: str) -> None:
+    with open("/dev/full", "w") as full:
+        code, _, err = ended(start("scheduler", *words.split(), stdout=full.fileno()))
+    assert (code, err) == (1, "Error: Cannot write to stdout: No space left on device.\n")
+
+
+NO_TEXT = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", NO_TEXT), "'\\udcff' is no text: its bytes are not UTF-8."),
+        (("cancel", NO_TEXT), "is no text"),
+        (("schedules", "show", NO_TEXT), "is no text"),
+        (("audit", "--actor", NO_TEXT), "is no text"),
+        (("add", "mail.send", f"to={NO_TEXT}"), "is no text"),
+        (("add", "tests.unit.cli.shop:sell", "--in", "36000d"), "Cannot schedule more than"),
+        (("add", "tests.unit.cli.shop:sell", "--tag", ""), "it must be a non-empty string"),
+        (("add", "tests.unit.cli.shop:sell", '"\\udcff"'), "cannot be stored"),
+        (("prune", "--older-than", "99999999999w", "--yes"), "is longer than 100 years"),
+        (("run", "--once", "--drain-timeout", "nan"), "'nan' is not a number of seconds"),
+        (("run", "--once", "--drain-timeout", "1e99"), "'1e99' is not a number of seconds"),
+        (("status", "--max-lag", "nan"), "'nan' is not a number of seconds"),
+        (("status", "--watch", "--every", "inf"), "'inf' is not a number of seconds"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(flask_scheduler: Run, words: tuple[str, ...], said: str) -> None:
+    done = flask_scheduler(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_the_oldest_that_can_be_asked_for_is_pruned(flask_scheduler: Run) -> None:
+    done = flask_scheduler("prune", "--older-than", "5217w", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "0 deleted\n")
+
+
 def test_in_a_terminal_there_are_colours_unless_no_color_is_set_and_the_table_fits(
     stock: Client, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from scheduler_app.client import Client, declaration_of
 from scheduler_app.store import schedules
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.shop import sell
+from tests.unit.cli.test_verbs import Terminal
 
 SHAPES = ["table", "json", "jsonl", "csv", "ids"]
 
@@ -102,14 +103,43 @@ def test_a_person_pauses_resumes_runs_and_removes_one(client: Client, nightly: s
     assert client.schedule(nightly).next_run_time is not None
     job = client.get(flask_scheduler("schedules", "run-now", nightly).stdout.strip())
     assert abs(job.run_at - client.store.clock.now()) < timedelta(minutes=1)
-    assert flask_scheduler("schedules", "remove", nightly).stdout == "nightly removed\n"
+    assert flask_scheduler("schedules", "remove", nightly, "--yes").stdout == "nightly removed\n"
     assert client.schedules() == []
 
 
 @pytest.mark.parametrize("verb", ["show", "preview", "pause", "resume", "run-now", "remove"])
 def test_a_name_that_there_is_not_is_told_with_the_next_command(flask_scheduler: Run, verb: str) -> None:
-    done = flask_scheduler("schedules", verb, "nobody")
+    sure = ("--yes",) if verb == "remove" else ()
+    done = flask_scheduler("schedules", verb, "nobody", *sure)
     assert done.exit_code == 3
-    assert done.stderr == (
+    assert done.stderr.removeprefix("This removes 1 schedule: nobody.\n") == (
         "Error: There is no schedule 'nobody'. 'flask scheduler schedules list' shows their names.\n"
     )
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "run-now", "remove"])
+def test_every_name_is_tried_and_where_only_some_could_be_it_ends_with_5(
+    app: Flask, nightly: str, flask_scheduler: Run, verb: str
+) -> None:
+    sure = ("--yes",) if verb == "remove" else ()
+    for words, stdin in (((nightly,), ""), (("-",), f"\n {nightly} \n")):
+        app.extensions["scheduler"].recurring.upsert(declaration_of(sell, {}, every={"hours": 1}, name=nightly))
+        done = flask_scheduler("schedules", verb, "nobody", *words, *sure, stdin=stdin)
+        assert done.exit_code == 5
+        assert "Error: There is no schedule 'nobody'." in done.stderr
+        assert "1 of 2 schedules could be " in done.stderr
+        assert len(done.stdout.splitlines()) == 1
+
+
+def test_removing_asks_first_and_is_refused_where_nobody_can_be_asked(
+    client: Client, nightly: str, flask_scheduler: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = flask_scheduler("schedules", "remove", nightly)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "This removes 1 schedule: nightly." in refused.stderr
+    monkeypatch.setattr("scheduler_app.cli.losses.sys", Terminal())
+    for answer, code, left in (("n", 1, [nightly]), ("y", 0, [])):
+        assert flask_scheduler("schedules", "remove", nightly, stdin=f"{answer}\n").exit_code == code
+        assert [one.name for one in client.schedules()] == left
+    nothing = flask_scheduler("schedules", "remove", "-")
+    assert (nothing.exit_code, nothing.stderr) == (0, "No names came on stdin, so nothing was removed.\n")

@@ -95,7 +95,7 @@ def test_every_command_in_a_terminal(shop: Client, tmp_path: Path) -> None:
         ("release {job}", 4, "'succeeded'"),
         ("cancel {job}", 4, "'succeeded'"),
         ("schedules run-now hourly", 0, "-7"),
-        ("schedules remove hourly", 0, "hourly removed"),
+        ("schedules remove hourly --yes", 0, "hourly removed"),
         ("prune --older-than 1d --yes", 0, "0 deleted"),
         ("db check", 0, "as they should be, at revision 1_0."),
         ("db current", 0, "1_0"),

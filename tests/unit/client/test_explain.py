@@ -164,3 +164,15 @@ def test_a_paused_or_full_queue_is_named_with_the_remedy(
 ) -> None:
     found = explain(JOB, workers, NOW, LEASE_SECONDS, queue)
     assert (found.facts[-1], found.remedy) == (fact, remedy)
+
+
+@pytest.mark.parametrize("error", ["ValueError: Is it there?", "ValueError: Give it a name."])
+def test_an_error_that_is_a_sentence_is_not_ended_once_more(error: str) -> None:
+    ended = (
+        replace(JOB, state=JobState.QUARANTINED, error=error),
+        replace(JOB, state=JobState.FAILED, error=error),
+        replace(JOB, error=error),
+        replace(JOB, error=error, attempt=1, max_attempts=2),
+    )
+    for job in ended:
+        assert any(fact.endswith(error) for fact in explain(job, [worker()], NOW, LEASE_SECONDS).facts), job.state

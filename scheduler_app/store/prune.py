@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select
 
 from ..jobs import FINISHED, JobState, first_id_of
 from .dialect import Dialect
@@ -32,6 +32,10 @@ _SOME = (
 )
 
 
+_state: ColumnElement[str] = func.coalesce(jobs.c.state, "")
+"""The state, by which no index can be searched: SQLite would go through all that have ended for a few ids of them."""
+
+
 def prune_some(
     connection: Connection, dialect: Dialect, retention: Retention, now: datetime, after: str, limit: int
 ) -> Pruned:
@@ -51,12 +55,12 @@ def prune_some(
 
 def delete_if_finished(connection: Connection, dialect: Dialect, ids: Sequence[str]) -> int:
     """Delete those of the jobs that have ended, with their attempts; return how many."""
-    has_ended = jobs.c.state.in_([state.value for state in FINISHED])
+    has_ended = _state.in_([state.value for state in FINISHED])
     return _delete(connection, dialect, [*ids], has_ended) if ids else 0
 
 
 def _is_over(bounds: Mapping[JobState, datetime]) -> ColumnElement[bool]:
-    return or_(*(and_(jobs.c.state == state.value, jobs.c.finished_at < bound) for state, bound in bounds.items()))
+    return or_(*(and_(_state == state.value, jobs.c.finished_at < bound) for state, bound in bounds.items()))
 
 
 def _delete(connection: Connection, dialect: Dialect, ids: list[str], is_over: ColumnElement[bool]) -> int:
